@@ -1,0 +1,1 @@
+//! trueno-store-memory
