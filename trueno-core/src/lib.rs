@@ -1,1 +1,31 @@
-//! trueno-core
+//! Trueno: build multi-tenant services that scan cloud accounts, find wasted spend and prove the
+//! savings.
+//!
+//! This crate holds the domain, its state machines and five ports; it does no I/O and names no
+//! database and no cloud SDK. Adapters implement the ports, programs compose them.
+//!
+//! | port | what it does | adapters |
+//! |---|---|---|
+//! | [`CloudScanner`](port::CloudScanner) | reads a cloud account | `trueno-aws` |
+//! | [`JobQueue`](port::JobQueue) | hands jobs to workers, fenced by leases | `trueno-store-postgres`, `trueno-store-memory` |
+//! | [`TenantStore`](port::TenantStore) | keeps tenants' data apart, behind four doors | `trueno-store-postgres`, `trueno-store-memory` |
+//! | [`SecretVault`](port::SecretVault) | keeps secrets sealed | `trueno-store-memory` |
+//! | [`AuditSink`](port::AuditSink) | keeps history that verifies | `trueno-store-memory` |
+//!
+//! What it promises has ids, P1 to P11: see [`promise`].
+
+pub mod id;
+pub mod error;
+pub mod money;
+pub mod clock;
+pub mod retry;
+mod text;
+pub mod promise;
+pub mod model;
+pub mod state;
+pub mod access;
+pub mod port;
+pub mod check;
+pub mod vault;
+pub mod ledger;
+pub mod runtime;

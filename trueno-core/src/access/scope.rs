@@ -1,0 +1,99 @@
+//! The key to one organization's data.
+
+use super::Action;
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::{OrganizationId, UserId};
+use crate::model::{Actor, Role};
+use crate::port::LeaseRef;
+
+/// By what right a scope was given. Adapters read it to enter the right context.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Authority {
+    /// A member, for one action.
+    Member {
+        /// The member.
+        user: UserId,
+        /// The role at the time of the request.
+        role: Role,
+        /// What was authorized.
+        action: Action,
+    },
+    /// The holder of a lease, for as long as the lease is held.
+    Lease(LeaseRef),
+}
+
+/// The right to one organization's data, for one request or one lease.
+///
+/// It cannot be made up: see [`crate::access`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OrgScope {
+    organization: OrganizationId,
+    authority: Authority,
+}
+
+impl OrgScope {
+    pub(super) const fn member(
+        organization: OrganizationId,
+        user: UserId,
+        role: Role,
+        action: Action,
+    ) -> Self {
+        Self { organization, authority: Authority::Member { user, role, action } }
+    }
+
+    pub(crate) const fn lease(lease: LeaseRef) -> Self {
+        Self { organization: lease.organization, authority: Authority::Lease(lease) }
+    }
+
+    /// The organization.
+    #[must_use]
+    pub const fn organization(&self) -> OrganizationId {
+        self.organization
+    }
+
+    /// By what right.
+    #[must_use]
+    pub const fn authority(&self) -> Authority {
+        self.authority
+    }
+
+    /// Who acts under this scope.
+    #[must_use]
+    pub const fn actor(&self) -> Actor {
+        match self.authority {
+            Authority::Member { user, .. } => Actor::Member { user },
+            Authority::Lease(lease) => Actor::Processor { job: lease.job },
+        }
+    }
+
+    /// Passes where the scope may open a unit of work: a member's, for an action that writes. A
+    /// processor has `ingest` and `finish` instead, which are fenced.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Denied`] otherwise.
+    pub fn require_write(&self) -> Result<()> {
+        match self.authority {
+            Authority::Member { action, .. } if action.writes() => Ok(()),
+            Authority::Member { action, .. } => Err(Error::new(
+                ErrorKind::Denied,
+                format!("a scope for {action} changes nothing"),
+            )),
+            Authority::Lease(_) => Err(Error::new(
+                ErrorKind::Denied,
+                "a lease writes through ingest and finish, never through a unit of work",
+            )),
+        }
+    }
+
+    /// Passes where the scope was given for `action`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Denied`] otherwise.
+    pub fn require(&self, wanted: Action) -> Result<()> {
+        match self.authority {
+            Authority::Member { action, .. } if action == wanted => Ok(()),
+            _ => Err(Error::new(ErrorKind::Denied, format!("the scope is not for {wanted}"))),
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! Jobs: the queue record that runs a scan (or anything else that has a handler).
+
+use std::fmt;
+use std::str::FromStr;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::error::{Error, Result};
+use crate::id::{JobId, OrganizationId};
+use crate::text::text_enum;
+
+text_enum! {
+    /// Where a job is in its life; the machine is [`crate::state::job`].
+    pub enum JobStatus as "job status" {
+        /// Waits to be claimed.
+        Queued = "queued",
+        /// Held by a worker session.
+        Running = "running",
+        /// An attempt failed; waits for the next one.
+        Failed = "failed",
+        /// Done.
+        Succeeded = "succeeded",
+        /// Given up: every attempt failed, or it crashed too many workers.
+        Dead = "dead",
+        /// Stopped on request.
+        Cancelled = "cancelled",
+    }
+}
+
+impl JobStatus {
+    /// True once nothing can happen to the job any more.
+    #[must_use]
+    pub const fn is_terminal(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Dead | Self::Cancelled)
+    }
+}
+
+/// The kind of a job, which picks its handler: 1 to 64 of `a-z`, `0-9`, `_`, `.` and `-`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct JobKind(String);
+
+impl JobKind {
+    /// The kind as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for JobKind {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_.-".contains(&b);
+        if (1..=64).contains(&text.len()) && text.bytes().all(allowed) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(Error::invalid("job kind", "needs 1 to 64 of a-z, 0-9, _, . and -"))
+        }
+    }
+}
+
+impl fmt::Display for JobKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl TryFrom<String> for JobKind {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Self> {
+        text.parse()
+    }
+}
+
+impl From<JobKind> for String {
+    fn from(kind: JobKind) -> Self {
+        kind.0
+    }
+}
+
+/// What a job's handler is given: JSON with the version of its shape.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct JobPayload {
+    /// Version of the shape of `body`.
+    pub version: u32,
+    /// The payload. Never a secret.
+    pub body: Value,
+}
+
+impl JobPayload {
+    /// The largest payload, as JSON text, in bytes.
+    pub const MAX_BYTES: usize = 64 * 1024;
+}
+
+/// A job about to be enqueued. The defaults are those of the struct's constructor.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct NewJob {
+    /// Its id.
+    pub id: JobId,
+    /// Picks the handler.
+    pub kind: JobKind,
+    /// What the handler is given.
+    pub payload: JobPayload,
+    /// While a job with this key is live, enqueueing another one of the same kind in the same
+    /// organization answers that job instead.
+    pub dedupe_key: Option<String>,
+    /// Larger goes first within an organization.
+    pub priority: i16,
+    /// Not before this moment; at once where `None`.
+    pub run_at: Option<Timestamp>,
+    /// Attempts that may fail before the job is dead: at least 1, 2 by default.
+    pub max_attempts: u32,
+}
+
+impl NewJob {
+    /// A job to run at once, with two attempts and priority 0.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidInput`](crate::error::ErrorKind::InvalidInput) for a payload over
+    /// [`JobPayload::MAX_BYTES`].
+    pub fn new(id: JobId, kind: JobKind, payload: JobPayload) -> Result<Self> {
+        if payload.body.to_string().len() > JobPayload::MAX_BYTES {
+            return Err(Error::invalid("job payload", "is larger than 64 KiB as JSON"));
+        }
+        Ok(Self {
+            id,
+            kind,
+            payload,
+            dedupe_key: None,
+            priority: 0,
+            run_at: None,
+            max_attempts: 2,
+        })
+    }
+
+    /// Collapses into a live job of the same kind and key. Keys over 200 bytes are refused.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidInput`](crate::error::ErrorKind::InvalidInput) for a key that is empty,
+    /// too long or holds a NUL.
+    pub fn with_dedupe_key(mut self, key: &str) -> Result<Self> {
+        if key.is_empty() || key.len() > 200 || key.contains('\0') {
+            return Err(Error::invalid("dedupe key", "needs 1 to 200 bytes without NUL"));
+        }
+        self.dedupe_key = Some(key.to_owned());
+        Ok(self)
+    }
+
+    /// Larger goes first within an organization.
+    #[must_use]
+    pub fn with_priority(mut self, priority: i16) -> Self {
+        self.priority = priority;
+        self
+    }
+
+    /// Not before `run_at`.
+    #[must_use]
+    pub fn with_run_at(mut self, run_at: Timestamp) -> Self {
+        self.run_at = Some(run_at);
+        self
+    }
+
+    /// Attempts that may fail before the job is dead.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidInput`](crate::error::ErrorKind::InvalidInput) unless 1 to 100.
+    pub fn with_max_attempts(mut self, attempts: u32) -> Result<Self> {
+        if !(1..=100).contains(&attempts) {
+            return Err(Error::invalid("max attempts", "needs 1 to 100"));
+        }
+        self.max_attempts = attempts;
+        Ok(self)
+    }
+}
+
+/// A job as its organization sees it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Job {
+    /// Its id.
+    pub id: JobId,
+    /// Whose it is.
+    pub organization: OrganizationId,
+    /// Picks the handler.
+    pub kind: JobKind,
+    /// Where it is in its life.
+    pub status: JobStatus,
+    /// Attempts that failed.
+    pub failed_attempts: u32,
+    /// Attempts that may fail before it is dead.
+    pub max_attempts: u32,
+    /// Leases that were lost while it ran.
+    pub lost_leases: u32,
+    /// A cancellation was asked for, and the worker has not ended yet.
+    pub cancel_requested: bool,
+    /// Not before this moment.
+    pub run_at: Timestamp,
+    /// When it was enqueued.
+    pub created_at: Timestamp,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+    /// Why the last attempt failed.
+    pub last_error: Option<String>,
+}

@@ -1,0 +1,262 @@
+//! The port to the queue.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::stream::BoxStream;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{Claim, LeaseRef};
+use crate::access::OrgScope;
+use crate::error::Result;
+use crate::id::{JobId, WorkerSessionId};
+use crate::model::{JobKind, JobStatus, NewJob};
+
+/// What enqueueing one job answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "outcome", content = "job", rename_all = "snake_case")]
+pub enum Enqueued {
+    /// It is in the queue.
+    Created(JobId),
+    /// A live job has its dedupe key: that one stands for it.
+    Duplicate(JobId),
+}
+
+impl Enqueued {
+    /// The job that will run.
+    #[must_use]
+    pub const fn job(self) -> JobId {
+        match self {
+            Self::Created(job) | Self::Duplicate(job) => job,
+        }
+    }
+}
+
+/// What a worker asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ClaimRequest {
+    /// The worker's session: made new by every process at its start.
+    pub session: WorkerSessionId,
+    /// The worker's name, for people (`locked_by`).
+    pub worker: String,
+    /// The kinds that it has handlers for.
+    pub kinds: Vec<JobKind>,
+    /// How many jobs at the most.
+    pub limit: usize,
+    /// How long the session's leases last from now, unless a heartbeat extends them.
+    pub lease_for: Duration,
+}
+
+impl ClaimRequest {
+    /// A claim of up to `limit` jobs of `kinds`, with leases of 30 s.
+    #[must_use]
+    pub fn new(session: WorkerSessionId, worker: &str, kinds: Vec<JobKind>, limit: usize) -> Self {
+        let lease_for = Duration::from_secs(30);
+        Self { session, worker: worker.to_owned(), kinds, limit, lease_for }
+    }
+
+    /// With leases of this length.
+    #[must_use]
+    pub fn with_lease_for(mut self, lease_for: Duration) -> Self {
+        self.lease_for = lease_for;
+        self
+    }
+}
+
+/// What a heartbeat answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Heartbeat {
+    /// When the session's leases run out now, by the store's clock.
+    pub expires_at: Timestamp,
+    /// The leases that the session still holds, and whether each job was asked to stop.
+    pub held: Vec<HeldLease>,
+}
+
+/// One lease that a heartbeat extended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeldLease {
+    /// The lease.
+    pub lease: LeaseRef,
+    /// A cancellation was asked for.
+    pub cancel_requested: bool,
+}
+
+/// How an attempt ended, in the eyes of its worker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum JobOutcome {
+    /// Done.
+    Succeeded,
+    /// The attempt failed.
+    Failed {
+        /// Why, in words for the organization.
+        error: String,
+        /// Whether another attempt can help.
+        retryable: bool,
+        /// How long to wait before it, from the store's now.
+        retry_after: Duration,
+    },
+    /// Given back untouched, as on a graceful shutdown: no attempt is counted.
+    Returned,
+    /// Stopped because a cancellation was asked for.
+    Cancelled,
+}
+
+impl JobOutcome {
+    /// The event of the job machine that it stands for, under `lease`.
+    #[must_use]
+    pub fn event(&self, lease: &LeaseRef) -> crate::state::job::JobEvent {
+        use crate::state::job::JobEvent;
+        let token = lease.token;
+        match self {
+            Self::Succeeded => JobEvent::Succeeded(token),
+            Self::Failed { retryable, retry_after, .. } => {
+                JobEvent::Failed { token, retryable: *retryable, retry_after: *retry_after }
+            }
+            Self::Returned => JobEvent::Returned(token),
+            Self::Cancelled => JobEvent::CancelledBy(token),
+        }
+    }
+}
+
+/// One job to settle.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settlement {
+    /// The lease.
+    pub lease: LeaseRef,
+    /// How it ended.
+    pub outcome: JobOutcome,
+}
+
+/// What settling one job answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SettleOutcome {
+    /// Settled; the job is now here.
+    Settled(JobStatus),
+    /// The same lease settled it before; nothing changed now.
+    AlreadySettled,
+    /// The lease is no longer held; nothing changed.
+    Stale,
+}
+
+/// What a request to cancel answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CancelOutcome {
+    /// It had not begun, and never will.
+    Cancelled,
+    /// It runs; its worker learns of it with the next heartbeat.
+    Requested,
+    /// It had ended before, in this status.
+    AlreadyFinished(JobStatus),
+}
+
+/// What a recovery of orphans did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Recovered {
+    /// Jobs that wait again.
+    pub requeued: u64,
+    /// Jobs that lost too many leases and are dead as crash-looped.
+    pub dead: u64,
+    /// Jobs whose cancellation had been asked for.
+    pub cancelled: u64,
+}
+
+/// Counts over the live queue of every organization: for operators.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueueStats {
+    /// Waiting and due.
+    pub due: u64,
+    /// Waiting for their time, or for the next attempt.
+    pub scheduled: u64,
+    /// Held by a worker.
+    pub running: u64,
+}
+
+/// Why a job has not begun. Says nothing of other organizations.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "reason", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum WaitReason {
+    /// It is due and no worker has taken it yet.
+    Due,
+    /// Its time has not come.
+    Scheduled {
+        /// When it comes.
+        run_at: Timestamp,
+    },
+    /// An attempt failed; it waits for the next.
+    Backoff {
+        /// When the next one may begin.
+        run_at: Timestamp,
+        /// Why the last one failed.
+        last_error: Option<String>,
+    },
+    /// It does not wait: it is in this status.
+    NotWaiting {
+        /// The status.
+        status: JobStatus,
+    },
+}
+
+/// Says that there may be work: a hint. Streams may skip and repeat; the worker polls all the same.
+pub type WakeUps = BoxStream<'static, ()>;
+
+/// Hands jobs to workers, each to one at a time, fenced by a token.
+///
+/// # Contract
+/// - **Atomic**: a batch of `enqueue` is in the queue as a whole or not at all. `claim` and
+///   `settle` decide job by job; each job's change is atomic.
+/// - **At most one holder**: a job is held under one token at a time; a new claim has a new token.
+/// - **Fenced** (P3): every effect names a [`LeaseRef`]. A token that is no longer held changes
+///   nothing: `settle` answers [`SettleOutcome::Stale`], or [`SettleOutcome::AlreadySettled`] to the
+///   token that settled it. A lease ends when its session's time runs out, by the store's clock
+///   alone (P10), whether or not `recover_expired` has run.
+/// - **Sessions**: the first claim of a session opens it; each claim and heartbeat extends all its
+///   leases. Once expired, a session is over: `claim` and `heartbeat` answer
+///   [`StaleLease`](crate::error::ErrorKind::StaleLease) and the worker takes a new session id.
+/// - **Order**: within an organization by priority (larger first), then run-at, then id. Across
+///   organizations no order is promised, but none is starved: a batch is spread over those that wait.
+/// - **Isolation** (P1): `cancel` and `why_waiting` answer
+///   [`NotFound`](crate::error::ErrorKind::NotFound) for a job of another organization.
+/// - **Ends of scans** (P2): where a job that runs a scan ends here (cancelled while it waited, or
+///   dead of lost leases), the scan ends in the same transaction and an audit event
+///   (`job.cancelled`, `job.dead`) is staged with it. Work that has effects in the store ends
+///   through [`TenantStore::finish`](super::TenantStore::finish), not through `settle`.
+/// - **Cancel-safety**: a dropped future was applied or not. A dropped `claim` may leave jobs held
+///   by the session: they come back when its time runs out.
+/// - **Errors**: [`InvalidInput`](crate::error::ErrorKind::InvalidInput) for a limit of 0, no kinds
+///   or a lease under 1 s or over 1 h; otherwise those of the store.
+#[async_trait]
+pub trait JobQueue: Send + Sync + std::fmt::Debug {
+    /// Enqueues jobs of the scope's organization. Answers in the order of `jobs`. A job id in use
+    /// fails with [`AlreadyExists`](crate::error::ErrorKind::AlreadyExists).
+    async fn enqueue(&self, scope: &OrgScope, jobs: Vec<NewJob>) -> Result<Vec<Enqueued>>;
+
+    /// Claims due jobs. Applications use [`claim_leases`](super::claim_leases), which makes leases
+    /// of them.
+    async fn claim(&self, request: &ClaimRequest) -> Result<Vec<Claim>>;
+
+    /// Extends every lease of a session by `lease_for` from now.
+    async fn heartbeat(&self, session: WorkerSessionId, lease_for: Duration) -> Result<Heartbeat>;
+
+    /// Settles jobs whose handlers have no effects in the store. Answers in the order of
+    /// `settlements`.
+    async fn settle(&self, settlements: Vec<Settlement>) -> Result<Vec<SettleOutcome>>;
+
+    /// Asks to stop a job.
+    async fn cancel(&self, scope: &OrgScope, job: JobId) -> Result<CancelOutcome>;
+
+    /// Takes up to `limit` jobs back from sessions whose time ran out.
+    async fn recover_expired(&self, limit: usize) -> Result<Recovered>;
+
+    /// Hints that there may be work.
+    async fn wake_ups(&self) -> Result<WakeUps>;
+
+    /// Counts of the live queue, for operators.
+    async fn stats(&self) -> Result<QueueStats>;
+
+    /// Why a job has not begun.
+    async fn why_waiting(&self, scope: &OrgScope, job: JobId) -> Result<WaitReason>;
+}

@@ -1,0 +1,29 @@
+//! The five ports. Each trait opens with its contract; `trueno-testkit` has a conformance suite
+//! for each, which every adapter passes.
+//!
+//! All are object-safe and give `'static` boxes, so that mocks and wrappers stay simple.
+
+mod audit_sink;
+mod cloud_scanner;
+mod job_queue;
+mod lease;
+mod page;
+mod secret_vault;
+pub mod tenant_store;
+
+pub use audit_sink::{AuditSink, LedgerEntry, LedgerHead};
+pub use cloud_scanner::{
+    CloudScanner, Operation, PageError, Probe, ProbeOutcome, ScanPage, ScanPlan, ScanSession, ScanStream,
+    ScanTarget, ScanTask, TaskPlan, Verification,
+};
+pub use job_queue::{
+    CancelOutcome, ClaimRequest, Enqueued, Heartbeat, HeldLease, JobOutcome, JobQueue, QueueStats, Recovered,
+    SettleOutcome, Settlement, WaitReason, WakeUps,
+};
+pub use lease::{Claim, Lease, LeaseRef, claim_leases};
+pub use page::{Cursor, MAX_PAGE, Page, PageRequest};
+pub use secret_vault::{SecretVault, VaultPosture};
+pub use tenant_store::{
+    AuditOutbox, FindingFilter, FinishOutcome, Finished, Ingest, ReadView, ResourceFilter,
+    ScanFilter, TenantStore, UnitOfWork,
+};

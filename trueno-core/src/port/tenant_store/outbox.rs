@@ -1,0 +1,23 @@
+//! Staged audit events on their way to the ledger.
+
+use async_trait::async_trait;
+
+use crate::error::Result;
+use crate::id::AuditEventId;
+use crate::model::AuditEvent;
+
+/// Events staged with their changes, until a sink has them. For the sequencer alone.
+///
+/// # Contract
+/// - An event is staged if and only if its change was committed.
+/// - `staged` gives the events of one organization in the order in which their changes committed,
+///   and gives an event again until it is forgotten: at least once.
+/// - `forget` is called once a sink has the events for good. Unknown ids are passed over.
+#[async_trait]
+pub trait AuditOutbox: Send + Sync {
+    /// Up to `limit` staged events, oldest first, of any organization.
+    async fn staged(&self, limit: usize) -> Result<Vec<AuditEvent>>;
+
+    /// Drops events that the sink has.
+    async fn forget(&self, events: &[AuditEventId]) -> Result<()>;
+}
