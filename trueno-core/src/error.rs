@@ -253,7 +253,9 @@ impl fmt::Display for Error {
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("Error");
-        debug.field("kind", &self.0.kind).field("message", &self.0.message);
+        debug
+            .field("kind", &self.0.kind)
+            .field("message", &self.0.message);
         if let Some(operation) = self.0.operation {
             debug.field("operation", &operation);
         }
@@ -266,13 +268,19 @@ impl fmt::Debug for Error {
         if let Some(source) = &self.0.source {
             debug.field("source", source);
         }
-        debug.field("retry", &self.0.retry).field("applied", &self.0.applied).finish()
+        debug
+            .field("retry", &self.0.retry)
+            .field("applied", &self.0.applied)
+            .finish()
     }
 }
 
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.0.source.as_deref().map(|source| source as &(dyn std::error::Error + 'static))
+        self.0
+            .source
+            .as_deref()
+            .map(|source| source as &(dyn std::error::Error + 'static))
     }
 }
 

@@ -105,7 +105,9 @@ impl IdSource {
     /// knows the seed can guess them.
     #[must_use]
     pub fn seeded(seed: u64) -> Self {
-        Self { seeded: Some(Arc::new(Mutex::new(StdRng::seed_from_u64(seed)))) }
+        Self {
+            seeded: Some(Arc::new(Mutex::new(StdRng::seed_from_u64(seed)))),
+        }
     }
 
     /// A new id whose time part is `now`.
@@ -127,7 +129,10 @@ impl IdSource {
 
     fn fill(&self, bits: &mut [u8]) {
         match &self.seeded {
-            Some(rng) => rng.lock().unwrap_or_else(PoisonError::into_inner).fill_bytes(bits),
+            Some(rng) => rng
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .fill_bytes(bits),
             // The thread's generator is reseeded from the operating system and cannot fail.
             None => rand::rng().fill_bytes(bits),
         }
@@ -136,7 +141,11 @@ impl IdSource {
 
 impl fmt::Debug for IdSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.seeded.is_some() { "IdSource(seeded)" } else { "IdSource(random)" })
+        f.write_str(if self.seeded.is_some() {
+            "IdSource(seeded)"
+        } else {
+            "IdSource(random)"
+        })
     }
 }
 

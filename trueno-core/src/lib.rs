@@ -14,18 +14,18 @@
 //!
 //! What it promises has ids, P1 to P11: see [`promise`].
 
-pub mod id;
-pub mod error;
-pub mod money;
-pub mod clock;
-pub mod retry;
-mod text;
-pub mod promise;
-pub mod model;
-pub mod state;
 pub mod access;
-pub mod port;
 pub mod check;
-pub mod vault;
+pub mod clock;
+pub mod error;
+pub mod id;
 pub mod ledger;
+pub mod model;
+pub mod money;
+pub mod port;
+pub mod promise;
+pub mod retry;
 pub mod runtime;
+pub mod state;
+mod text;
+pub mod vault;

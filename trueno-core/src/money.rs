@@ -59,7 +59,10 @@ impl Money {
     /// `micros` millionths of a US dollar.
     #[must_use]
     pub const fn usd_micros(micros: i64) -> Self {
-        Self { micros, currency: Currency::Usd }
+        Self {
+            micros,
+            currency: Currency::Usd,
+        }
     }
 
     /// The sum.
@@ -89,7 +92,10 @@ impl Money {
 
     fn combine(self, other: Self, with: fn(i64, i64) -> Option<i64>) -> Result<Self> {
         if self.currency != other.currency {
-            return Err(Error::new(ErrorKind::InvalidInput, "amounts of two currencies do not add up"));
+            return Err(Error::new(
+                ErrorKind::InvalidInput,
+                "amounts of two currencies do not add up",
+            ));
         }
         let micros = with(self.micros, other.micros).ok_or_else(overflow)?;
         Ok(Self { micros, ..self })
@@ -105,7 +111,13 @@ impl fmt::Display for Money {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sign = if self.micros < 0 { "-" } else { "" };
         let cents = self.micros.unsigned_abs() / 10_000;
-        write!(f, "{} {sign}{}.{:02}", self.currency, cents / 100, cents % 100)
+        write!(
+            f,
+            "{} {sign}{}.{:02}",
+            self.currency,
+            cents / 100,
+            cents % 100
+        )
     }
 }
 
@@ -218,9 +230,19 @@ mod tests {
 
     #[test]
     fn arithmetic_refuses_to_wrap() {
-        assert!(Money::usd_micros(i64::MAX).plus(Money::usd_micros(1)).is_err());
+        assert!(
+            Money::usd_micros(i64::MAX)
+                .plus(Money::usd_micros(1))
+                .is_err()
+        );
         assert!(Money::usd_micros(i64::MAX).times(2).is_err());
-        assert_eq!(Money::usd_micros(3).minus(Money::usd_micros(5)).unwrap().micros, -2);
+        assert_eq!(
+            Money::usd_micros(3)
+                .minus(Money::usd_micros(5))
+                .unwrap()
+                .micros,
+            -2
+        );
     }
 
     #[test]
@@ -229,7 +251,10 @@ mod tests {
             sku: "ec2.address.public-ipv4".into(),
             unit: PriceUnit::Hour,
             price: Money::usd_micros(5_000),
-            origin: PriceSource { source: "test".into(), as_of: jiff::civil::date(2026, 1, 1) },
+            origin: PriceSource {
+                source: "test".into(),
+                as_of: jiff::civil::date(2026, 1, 1),
+            },
         };
         assert_eq!(price.monthly(1).unwrap(), Money::usd_micros(3_650_000));
     }

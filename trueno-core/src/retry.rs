@@ -20,15 +20,20 @@ impl Backoff {
     /// The longest wait after `failures` failed attempts (1 for the first).
     #[must_use]
     pub fn ceiling(&self, failures: u32) -> Duration {
-        let factor = 1_u32.checked_shl(failures.saturating_sub(1)).unwrap_or(u32::MAX);
-        self.base.checked_mul(factor).map_or(self.cap, |wait| wait.min(self.cap))
+        let factor = 1_u32
+            .checked_shl(failures.saturating_sub(1))
+            .unwrap_or(u32::MAX);
+        self.base
+            .checked_mul(factor)
+            .map_or(self.cap, |wait| wait.min(self.cap))
     }
 
     /// The wait after `failures` failed attempts: `unit`, a random number in `0.0..1.0`, picks a
     /// point of the upper half of the ceiling, so that a crowd spreads and nobody returns at once.
     #[must_use]
     pub fn delay(&self, failures: u32, unit: f64) -> Duration {
-        self.ceiling(failures).mul_f64(0.5 + unit.clamp(0.0, 1.0) / 2.0)
+        self.ceiling(failures)
+            .mul_f64(0.5 + unit.clamp(0.0, 1.0) / 2.0)
     }
 }
 

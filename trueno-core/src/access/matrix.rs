@@ -44,8 +44,11 @@ mod tests {
     fn the_matrix_is_as_written() {
         let mut lines = Vec::new();
         for role in Role::ALL {
-            let allowed: Vec<&str> =
-                Action::ALL.iter().filter(|a| allows(*role, **a)).map(|a| a.as_str()).collect();
+            let allowed: Vec<&str> = Action::ALL
+                .iter()
+                .filter(|a| allows(*role, **a))
+                .map(|a| a.as_str())
+                .collect();
             lines.push(format!("{role}: {}", allowed.join(" ")));
         }
         assert_eq!(

@@ -59,5 +59,10 @@ pub async fn authorize(
             format!("the role {} does not allow {action}", membership.role),
         ));
     }
-    Ok(OrgScope::member(organization, identity.user, membership.role, action))
+    Ok(OrgScope::member(
+        organization,
+        identity.user,
+        membership.role,
+        action,
+    ))
 }

@@ -39,11 +39,17 @@ impl OrgScope {
         role: Role,
         action: Action,
     ) -> Self {
-        Self { organization, authority: Authority::Member { user, role, action } }
+        Self {
+            organization,
+            authority: Authority::Member { user, role, action },
+        }
     }
 
     pub(crate) const fn lease(lease: LeaseRef) -> Self {
-        Self { organization: lease.organization, authority: Authority::Lease(lease) }
+        Self {
+            organization: lease.organization,
+            authority: Authority::Lease(lease),
+        }
     }
 
     /// The organization.
@@ -93,7 +99,10 @@ impl OrgScope {
     pub fn require(&self, wanted: Action) -> Result<()> {
         match self.authority {
             Authority::Member { action, .. } if action == wanted => Ok(()),
-            _ => Err(Error::new(ErrorKind::Denied, format!("the scope is not for {wanted}"))),
+            _ => Err(Error::new(
+                ErrorKind::Denied,
+                format!("the scope is not for {wanted}"),
+            )),
         }
     }
 }

@@ -67,7 +67,9 @@ pub struct Engine {
 
 impl fmt::Debug for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.checks.iter().map(|(check, _)| check.info().id)).finish()
+        f.debug_list()
+            .entries(self.checks.iter().map(|(check, _)| check.info().id))
+            .finish()
     }
 }
 
@@ -105,10 +107,16 @@ impl Engine {
         };
         let (path, value) = assignment.split_once('=').ok_or_else(malformed)?;
         let (id, name) = path.rsplit_once('.').ok_or_else(malformed)?;
-        let Some((check, parameters)) =
-            self.checks.iter_mut().find(|(check, _)| check.info().id == id)
+        let Some((check, parameters)) = self
+            .checks
+            .iter_mut()
+            .find(|(check, _)| check.info().id == id)
         else {
-            let ids: Vec<&str> = self.checks.iter().map(|(check, _)| check.info().id).collect();
+            let ids: Vec<&str> = self
+                .checks
+                .iter()
+                .map(|(check, _)| check.info().id)
+                .collect();
             let problem = format!("no check {id:?}; there are {}", ids.join(", "));
             return Err(Error::invalid("parameter override", &problem));
         };
@@ -154,26 +162,32 @@ impl Engine {
                     let reason = format!("{kind} in {} was not completely read", reference.region);
                     return Evaluation::Undetermined { key, reason };
                 }
-                let look =
-                    Look { relations, parameters, prices: self.prices.as_ref(), now };
+                let look = Look {
+                    relations,
+                    parameters,
+                    prices: self.prices.as_ref(),
+                    now,
+                };
                 match check.evaluate(resource, &look) {
                     Verdict::Pass | Verdict::NotApplicable => Evaluation::Clear { key },
                     Verdict::Undetermined(reason) => Evaluation::Undetermined { key, reason },
-                    Verdict::Finding { evidence, monthly_saving, conflict_group } => {
-                        Evaluation::Found(Box::new(FindingDraft {
-                            key,
-                            check: info.id.to_owned(),
-                            check_version: info.version,
-                            parameters_hash: parameters.hash(),
-                            resource: reference.clone(),
-                            name: resource.name.clone(),
-                            tags: resource.tags.clone(),
-                            severity: info.severity,
-                            evidence,
-                            monthly_saving,
-                            conflict_group,
-                        }))
-                    }
+                    Verdict::Finding {
+                        evidence,
+                        monthly_saving,
+                        conflict_group,
+                    } => Evaluation::Found(Box::new(FindingDraft {
+                        key,
+                        check: info.id.to_owned(),
+                        check_version: info.version,
+                        parameters_hash: parameters.hash(),
+                        resource: reference.clone(),
+                        name: resource.name.clone(),
+                        tags: resource.tags.clone(),
+                        severity: info.severity,
+                        evidence,
+                        monthly_saving,
+                        conflict_group,
+                    })),
                 }
             })
             .collect()
@@ -184,14 +198,15 @@ impl Engine {
     #[must_use]
     pub fn looked_completely(&self, finding: &FindingDraft, coverage: &CoverageMap) -> bool {
         let region = &finding.resource.region;
-        self.checks.iter().find(|(check, _)| check.info().id == finding.check).is_some_and(
-            |(check, _)| {
+        self.checks
+            .iter()
+            .find(|(check, _)| check.info().id == finding.check)
+            .is_some_and(|(check, _)| {
                 let info = check.info();
                 std::iter::once(&info.subject)
                     .chain(info.related)
                     .all(|kind| coverage.is_complete(kind, region))
-            },
-        )
+            })
     }
 }
 

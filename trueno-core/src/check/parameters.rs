@@ -30,13 +30,21 @@ impl Parameters {
     /// The defaults.
     #[must_use]
     pub fn defaults(of: &[Parameter]) -> Self {
-        Self { values: of.iter().map(|parameter| (parameter.name, parameter.default)).collect() }
+        Self {
+            values: of
+                .iter()
+                .map(|parameter| (parameter.name, parameter.default))
+                .collect(),
+        }
     }
 
     /// The value of a parameter; 0 for a name that the check does not declare.
     #[must_use]
     pub fn get(&self, name: &str) -> i64 {
-        debug_assert!(self.values.contains_key(name), "the check declares no parameter {name}");
+        debug_assert!(
+            self.values.contains_key(name),
+            "the check declares no parameter {name}"
+        );
         self.values.get(name).copied().unwrap_or_default()
     }
 
@@ -54,14 +62,19 @@ impl Parameters {
             } else {
                 format!("this check has {}", names.join(", "))
             };
-            return Err(Error::invalid(&field, &format!("no such parameter; {known}")));
+            return Err(Error::invalid(
+                &field,
+                &format!("no such parameter; {known}"),
+            ));
         };
         let (min, max) = (parameter.min, parameter.max);
         let value = value
             .parse::<i64>()
             .ok()
             .filter(|value| (min..=max).contains(value))
-            .ok_or_else(|| Error::invalid(&field, &format!("needs a whole number from {min} to {max}")))?;
+            .ok_or_else(|| {
+                Error::invalid(&field, &format!("needs a whole number from {min} to {max}"))
+            })?;
         self.values.insert(parameter.name, value);
         Ok(())
     }

@@ -27,7 +27,12 @@ impl Reconciliation {
     /// Whether a finding that stands is resolved: a complete look neither found it nor failed to
     /// tell (P8).
     #[must_use]
-    pub fn resolves(&self, standing: &FindingDraft, engine: &Engine, coverage: &CoverageMap) -> bool {
+    pub fn resolves(
+        &self,
+        standing: &FindingDraft,
+        engine: &Engine,
+        coverage: &CoverageMap,
+    ) -> bool {
         !self.found.contains(&standing.key)
             && !self.undetermined.contains(&standing.key)
             && engine.looked_completely(standing, coverage)

@@ -25,7 +25,10 @@ impl Relations {
     /// What was noted.
     #[must_use]
     pub fn get(&self, relation: &'static str, region: &Region, native_id: &str) -> Option<&str> {
-        self.notes.get(&(relation, region.clone()))?.get(native_id).map(String::as_str)
+        self.notes
+            .get(&(relation, region.clone()))?
+            .get(native_id)
+            .map(String::as_str)
     }
 
     /// Whether anything was noted.

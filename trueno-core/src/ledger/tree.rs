@@ -50,8 +50,13 @@ impl FromStr for Hash {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let bytes = HEXLOWER.decode(text.as_bytes()).ok().and_then(|bytes| bytes.try_into().ok());
-        bytes.map(Self).ok_or_else(|| Error::invalid("hash", "needs 64 lower-case hex digits"))
+        let bytes = HEXLOWER
+            .decode(text.as_bytes())
+            .ok()
+            .and_then(|bytes| bytes.try_into().ok());
+        bytes
+            .map(Self)
+            .ok_or_else(|| Error::invalid("hash", "needs 64 lower-case hex digits"))
     }
 }
 
@@ -100,7 +105,9 @@ impl Tree {
     /// [`ErrorKind::NotFound`] for a size beyond the tree.
     pub fn root(&self, size: u64) -> Result<Hash> {
         self.within(size)?;
-        tlog::tree_hash(size, &Stored(&self.stored)).map(|hash| Hash(hash.0)).map_err(corrupt)
+        tlog::tree_hash(size, &Stored(&self.stored))
+            .map(|hash| Hash(hash.0))
+            .map_err(corrupt)
     }
 
     /// The audit path of leaf `index` in the tree of the first `size` leaves.
@@ -112,7 +119,9 @@ impl Tree {
         if index >= size {
             return Err(Error::not_found("ledger entry"));
         }
-        tlog::prove_record(size, index, &Stored(&self.stored)).map(ours).map_err(corrupt)
+        tlog::prove_record(size, index, &Stored(&self.stored))
+            .map(ours)
+            .map_err(corrupt)
     }
 
     /// The proof that the first `new` leaves begin with the first `old` ones.
@@ -125,11 +134,17 @@ impl Tree {
         if old == 0 || old > new {
             return Err(Error::invalid("old size", "needs to be 1 to the new size"));
         }
-        tlog::prove_tree(new, old, &Stored(&self.stored)).map(ours).map_err(corrupt)
+        tlog::prove_tree(new, old, &Stored(&self.stored))
+            .map(ours)
+            .map_err(corrupt)
     }
 
     fn within(&self, size: u64) -> Result<()> {
-        if size > self.size { Err(Error::not_found("ledger entry")) } else { Ok(()) }
+        if size > self.size {
+            Err(Error::not_found("ledger entry"))
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -144,8 +159,14 @@ pub fn verify_inclusion(
     leaf: &[u8],
     proof: &[Hash],
 ) -> Result<()> {
-    tlog::check_record(&theirs(proof), size, tlog::Hash(root.0), index, tlog::record_hash(leaf))
-        .map_err(corrupt)
+    tlog::check_record(
+        &theirs(proof),
+        size,
+        tlog::Hash(root.0),
+        index,
+        tlog::record_hash(leaf),
+    )
+    .map_err(corrupt)
 }
 
 /// Verifies that the tree of `new` leaves begins with the tree of `old` leaves.
@@ -200,8 +221,16 @@ mod tests {
     /// (certificate-transparency-go, `merkletree` test vectors; also in RFC 9162 implementations).
     #[test]
     fn roots_match_the_certificate_transparency_vectors() {
-        let leaves = ["", "00", "10", "2021", "3031", "40414243", "5051525354555657",
-            "606162636465666768696a6b6c6d6e6f"];
+        let leaves = [
+            "",
+            "00",
+            "10",
+            "2021",
+            "3031",
+            "40414243",
+            "5051525354555657",
+            "606162636465666768696a6b6c6d6e6f",
+        ];
         let roots = [
             "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d",
             "fac54203e7cc696cf0dfcb42c92a1d9dbaf70ad9e621f4bd8d98662f00e3c125",
@@ -214,7 +243,8 @@ mod tests {
         ];
         let mut tree = Tree::default();
         for (leaf, root) in leaves.iter().zip(roots) {
-            tree.append(&HEXLOWER.decode(leaf.as_bytes()).unwrap()).unwrap();
+            tree.append(&HEXLOWER.decode(leaf.as_bytes()).unwrap())
+                .unwrap();
             assert_eq!(tree.root(tree.size()).unwrap().to_string(), root);
         }
     }
@@ -248,7 +278,13 @@ mod tests {
         let mut tree = Tree::default();
         tree.append(b"a").unwrap();
         assert_eq!(tree.root(2).unwrap_err().kind(), ErrorKind::NotFound);
-        assert_eq!(tree.inclusion_proof(1, 1).unwrap_err().kind(), ErrorKind::NotFound);
-        assert_eq!(tree.consistency_proof(0, 1).unwrap_err().kind(), ErrorKind::InvalidInput);
+        assert_eq!(
+            tree.inclusion_proof(1, 1).unwrap_err().kind(),
+            ErrorKind::NotFound
+        );
+        assert_eq!(
+            tree.consistency_proof(0, 1).unwrap_err().kind(),
+            ErrorKind::InvalidInput
+        );
     }
 }

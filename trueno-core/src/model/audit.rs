@@ -34,7 +34,10 @@ impl EventDraft {
     pub fn new(action: &'static str, kind: &str, id: impl ToString) -> Self {
         Self {
             action,
-            targets: vec![AuditTarget { kind: kind.to_owned(), id: id.to_string() }],
+            targets: vec![AuditTarget {
+                kind: kind.to_owned(),
+                id: id.to_string(),
+            }],
             details: Map::new(),
         }
     }
@@ -42,7 +45,10 @@ impl EventDraft {
     /// One more target.
     #[must_use]
     pub fn with_target(mut self, kind: &str, id: impl ToString) -> Self {
-        self.targets.push(AuditTarget { kind: kind.to_owned(), id: id.to_string() });
+        self.targets.push(AuditTarget {
+            kind: kind.to_owned(),
+            id: id.to_string(),
+        });
         self
     }
 
@@ -80,8 +86,11 @@ impl AuditEvent {
     /// [`ErrorKind::Unexpected`] where a value cannot be written as JSON.
     pub fn canonical(&self) -> Result<Vec<u8>> {
         serde_json_canonicalizer::to_vec(self).map_err(|source| {
-            Error::new(ErrorKind::Unexpected, "the audit event cannot be written as JSON")
-                .with_source(source)
+            Error::new(
+                ErrorKind::Unexpected,
+                "the audit event cannot be written as JSON",
+            )
+            .with_source(source)
         })
     }
 }

@@ -80,7 +80,9 @@ impl FromStr for Region {
 
     fn from_str(text: &str) -> Result<Self> {
         let well_formed = (2..=40).contains(&text.len())
-            && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+            && text
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
             && text.starts_with(|c: char| c.is_ascii_lowercase())
             && !text.ends_with('-');
         if well_formed {
@@ -135,7 +137,9 @@ impl FromStr for RoleArn {
         let wrong = |problem: &str| {
             Error::invalid(
                 "role ARN",
-                &format!("{problem}; expected arn:aws:iam::ACCOUNT:role/NAME with a 12-digit account"),
+                &format!(
+                    "{problem}; expected arn:aws:iam::ACCOUNT:role/NAME with a 12-digit account"
+                ),
             )
         };
         let parts: Vec<&str> = text.splitn(6, ':').collect();
@@ -145,19 +149,31 @@ impl FromStr for RoleArn {
         if !matches!(*partition, "aws" | "aws-cn" | "aws-us-gov") {
             return Err(wrong("names an unknown partition"));
         }
-        let account: AccountNumber =
-            account.parse().map_err(|_| wrong("its account is not 12 digits"))?;
-        let path_and_name =
-            resource.strip_prefix("role/").ok_or_else(|| wrong("names no role"))?;
+        let account: AccountNumber = account
+            .parse()
+            .map_err(|_| wrong("its account is not 12 digits"))?;
+        let path_and_name = resource
+            .strip_prefix("role/")
+            .ok_or_else(|| wrong("names no role"))?;
         let name = path_and_name.rsplit('/').next().unwrap_or_default();
         let allowed = |c: char| c.is_ascii_alphanumeric() || "_+=,.@-".contains(c);
         if name.is_empty() || name.len() > 64 || !name.chars().all(allowed) {
-            return Err(wrong("its role name needs 1 to 64 letters, digits or _+=,.@-"));
+            return Err(wrong(
+                "its role name needs 1 to 64 letters, digits or _+=,.@-",
+            ));
         }
-        if path_and_name.len() > 512 + 64 || !path_and_name.chars().all(|c| c == '/' || ('!'..='~').contains(&c)) {
+        if path_and_name.len() > 512 + 64
+            || !path_and_name
+                .chars()
+                .all(|c| c == '/' || ('!'..='~').contains(&c))
+        {
             return Err(wrong("its path is malformed"));
         }
-        Ok(Self { name_at: text.len() - name.len(), text: text.to_owned(), account })
+        Ok(Self {
+            name_at: text.len() - name.len(),
+            text: text.to_owned(),
+            account,
+        })
     }
 }
 
@@ -300,7 +316,14 @@ impl NewCloudAccount {
             return Err(Error::invalid("role ARN", "belongs to another account"));
         }
         let name = display_name("account name", name)?;
-        Ok(Self { id, provider, number, name, access, regions: Vec::new() })
+        Ok(Self {
+            id,
+            provider,
+            number,
+            name,
+            access,
+            regions: Vec::new(),
+        })
     }
 
     /// Looks only at these regions.
@@ -337,7 +360,9 @@ mod tests {
 
     #[test]
     fn a_role_arn_gives_its_parts() {
-        let arn: RoleArn = "arn:aws:iam::123456789012:role/audit/TruenoReadOnly".parse().unwrap();
+        let arn: RoleArn = "arn:aws:iam::123456789012:role/audit/TruenoReadOnly"
+            .parse()
+            .unwrap();
         assert_eq!(arn.account().as_str(), "123456789012");
         assert_eq!(arn.role_name(), "TruenoReadOnly");
         assert_eq!(arn.partition(), "aws");
@@ -346,13 +371,22 @@ mod tests {
     #[test]
     fn malformed_role_arns_are_refused_with_the_expected_form() {
         for text in [
-            "", "TruenoReadOnly", "arn:aws:iam::123:role/X", "arn:aws:s3:::bucket",
-            "arn:aws:iam::123456789012:user/x", "arn:aws:iam::123456789012:role/",
-            "arn:aws:iam::123456789012:role/a b", "arn:mars:iam::123456789012:role/x",
-            "arn:aws:iam:eu-west-1:123456789012:role/x", "arn:aws:iam::123456789012:role/a\0b",
+            "",
+            "TruenoReadOnly",
+            "arn:aws:iam::123:role/X",
+            "arn:aws:s3:::bucket",
+            "arn:aws:iam::123456789012:user/x",
+            "arn:aws:iam::123456789012:role/",
+            "arn:aws:iam::123456789012:role/a b",
+            "arn:mars:iam::123456789012:role/x",
+            "arn:aws:iam:eu-west-1:123456789012:role/x",
+            "arn:aws:iam::123456789012:role/a\0b",
         ] {
             let error = text.parse::<RoleArn>().unwrap_err().to_string();
-            assert!(error.contains("role ARN") && error.contains("expected arn:aws:iam::"), "{text}: {error}");
+            assert!(
+                error.contains("role ARN") && error.contains("expected arn:aws:iam::"),
+                "{text}: {error}"
+            );
         }
     }
 

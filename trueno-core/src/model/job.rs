@@ -58,7 +58,10 @@ impl FromStr for JobKind {
         if (1..=64).contains(&text.len()) && text.bytes().all(allowed) {
             Ok(Self(text.to_owned()))
         } else {
-            Err(Error::invalid("job kind", "needs 1 to 64 of a-z, 0-9, _, . and -"))
+            Err(Error::invalid(
+                "job kind",
+                "needs 1 to 64 of a-z, 0-9, _, . and -",
+            ))
         }
     }
 }
@@ -126,7 +129,10 @@ impl NewJob {
     /// [`JobPayload::MAX_BYTES`].
     pub fn new(id: JobId, kind: JobKind, payload: JobPayload) -> Result<Self> {
         if payload.body.to_string().len() > JobPayload::MAX_BYTES {
-            return Err(Error::invalid("job payload", "is larger than 64 KiB as JSON"));
+            return Err(Error::invalid(
+                "job payload",
+                "is larger than 64 KiB as JSON",
+            ));
         }
         Ok(Self {
             id,
@@ -146,7 +152,10 @@ impl NewJob {
     /// too long or holds a NUL.
     pub fn with_dedupe_key(mut self, key: &str) -> Result<Self> {
         if key.is_empty() || key.len() > 200 || key.contains('\0') {
-            return Err(Error::invalid("dedupe key", "needs 1 to 200 bytes without NUL"));
+            return Err(Error::invalid(
+                "dedupe key",
+                "needs 1 to 200 bytes without NUL",
+            ));
         }
         self.dedupe_key = Some(key.to_owned());
         Ok(self)

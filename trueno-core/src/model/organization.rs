@@ -31,7 +31,11 @@ impl NewOrganization {
     /// [`ErrorKind::InvalidInput`](crate::error::ErrorKind::InvalidInput) for a name that is empty,
     /// longer than 200 characters or holds control characters.
     pub fn new(id: OrganizationId, name: &str, owner: UserId) -> Result<Self> {
-        Ok(Self { id, name: display_name("organization name", name)?, owner })
+        Ok(Self {
+            id,
+            name: display_name("organization name", name)?,
+            owner,
+        })
     }
 
     /// Its id.
@@ -83,7 +87,10 @@ pub struct Membership {
 /// A name that people read: 1 to 200 characters, none of them a control character.
 pub(crate) fn display_name(field: &str, name: &str) -> Result<String> {
     if name.is_empty() || name.chars().count() > 200 || name.chars().any(char::is_control) {
-        return Err(Error::invalid(field, "needs 1 to 200 characters without control characters"));
+        return Err(Error::invalid(
+            field,
+            "needs 1 to 200 characters without control characters",
+        ));
     }
     Ok(name.to_owned())
 }

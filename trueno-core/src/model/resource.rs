@@ -22,7 +22,10 @@ impl ResourceKind {
     /// At compile time, in a constant, where `text` is not `service.name`.
     #[must_use]
     pub const fn known(text: &'static str) -> Self {
-        assert!(well_formed(text), "a resource kind has the form service.name");
+        assert!(
+            well_formed(text),
+            "a resource kind has the form service.name"
+        );
         Self(std::borrow::Cow::Borrowed(text))
     }
 
@@ -64,7 +67,10 @@ impl FromStr for ResourceKind {
         if well_formed(text) {
             Ok(Self(text.to_owned().into()))
         } else {
-            Err(Error::invalid("resource kind", "has the form service.name in lower case"))
+            Err(Error::invalid(
+                "resource kind",
+                "has the form service.name in lower case",
+            ))
         }
     }
 }

@@ -153,7 +153,10 @@ impl Verification {
     #[must_use]
     pub fn passed(&self) -> bool {
         !self.probes.is_empty()
-            && self.probes.iter().all(|probe| probe.outcome == ProbeOutcome::Passed)
+            && self
+                .probes
+                .iter()
+                .all(|probe| probe.outcome == ProbeOutcome::Passed)
     }
 }
 

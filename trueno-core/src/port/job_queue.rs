@@ -54,7 +54,13 @@ impl ClaimRequest {
     #[must_use]
     pub fn new(session: WorkerSessionId, worker: &str, kinds: Vec<JobKind>, limit: usize) -> Self {
         let lease_for = Duration::from_secs(30);
-        Self { session, worker: worker.to_owned(), kinds, limit, lease_for }
+        Self {
+            session,
+            worker: worker.to_owned(),
+            kinds,
+            limit,
+            lease_for,
+        }
     }
 
     /// With leases of this length.
@@ -112,9 +118,15 @@ impl JobOutcome {
         let token = lease.token;
         match self {
             Self::Succeeded => JobEvent::Succeeded(token),
-            Self::Failed { retryable, retry_after, .. } => {
-                JobEvent::Failed { token, retryable: *retryable, retry_after: *retry_after }
-            }
+            Self::Failed {
+                retryable,
+                retry_after,
+                ..
+            } => JobEvent::Failed {
+                token,
+                retryable: *retryable,
+                retry_after: *retry_after,
+            },
             Self::Returned => JobEvent::Returned(token),
             Self::Cancelled => JobEvent::CancelledBy(token),
         }

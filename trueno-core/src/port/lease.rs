@@ -53,7 +53,10 @@ pub struct Lease {
 
 impl Lease {
     fn new(claim: Claim) -> Self {
-        Self { scope: OrgScope::lease(claim.lease), claim }
+        Self {
+            scope: OrgScope::lease(claim.lease),
+            claim,
+        }
     }
 
     /// The claim behind it.
@@ -80,5 +83,10 @@ impl Lease {
 /// # Errors
 /// As [`JobQueue::claim`].
 pub async fn claim_leases(queue: &dyn JobQueue, request: &ClaimRequest) -> Result<Vec<Lease>> {
-    Ok(queue.claim(request).await?.into_iter().map(Lease::new).collect())
+    Ok(queue
+        .claim(request)
+        .await?
+        .into_iter()
+        .map(Lease::new)
+        .collect())
 }

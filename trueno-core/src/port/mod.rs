@@ -13,12 +13,12 @@ pub mod tenant_store;
 
 pub use audit_sink::{AuditSink, LedgerEntry, LedgerHead};
 pub use cloud_scanner::{
-    CloudScanner, Operation, PageError, Probe, ProbeOutcome, ScanPage, ScanPlan, ScanSession, ScanStream,
-    ScanTarget, ScanTask, TaskPlan, Verification,
+    CloudScanner, Operation, PageError, Probe, ProbeOutcome, ScanPage, ScanPlan, ScanSession,
+    ScanStream, ScanTarget, ScanTask, TaskPlan, Verification,
 };
 pub use job_queue::{
-    CancelOutcome, ClaimRequest, Enqueued, Heartbeat, HeldLease, JobOutcome, JobQueue, QueueStats, Recovered,
-    SettleOutcome, Settlement, WaitReason, WakeUps,
+    CancelOutcome, ClaimRequest, Enqueued, Heartbeat, HeldLease, JobOutcome, JobQueue, QueueStats,
+    Recovered, SettleOutcome, Settlement, WaitReason, WakeUps,
 };
 pub use lease::{Claim, Lease, LeaseRef, claim_leases};
 pub use page::{Cursor, MAX_PAGE, Page, PageRequest};

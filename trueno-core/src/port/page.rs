@@ -40,7 +40,10 @@ impl FromStr for Cursor {
 
     fn from_str(text: &str) -> Result<Self> {
         if text.is_empty() || text.len() > 2_048 || text.chars().any(char::is_control) {
-            return Err(Error::invalid("cursor", "is not one that this list gave out"));
+            return Err(Error::invalid(
+                "cursor",
+                "is not one that this list gave out",
+            ));
         }
         Ok(Self(text.to_owned()))
     }
@@ -69,7 +72,10 @@ impl PageRequest {
     /// The first page, as large as pages get.
     #[must_use]
     pub const fn largest() -> Self {
-        Self { after: None, limit: MAX_PAGE }
+        Self {
+            after: None,
+            limit: MAX_PAGE,
+        }
     }
 
     /// The page after `cursor`.

@@ -25,7 +25,11 @@ impl VaultPosture {
     /// A posture with these counts.
     #[must_use]
     pub const fn new(sealed: u64, behind: u64, shredded: bool) -> Self {
-        Self { sealed, behind, shredded }
+        Self {
+            sealed,
+            behind,
+            shredded,
+        }
     }
 }
 

@@ -149,7 +149,11 @@ pub fn apply(
         }
         JobEvent::Succeeded(_) => to.status = JobStatus::Succeeded,
         JobEvent::CancelledBy(_) => to.status = JobStatus::Cancelled,
-        JobEvent::Failed { retryable, retry_after, .. } => {
+        JobEvent::Failed {
+            retryable,
+            retry_after,
+            ..
+        } => {
             to.failed_attempts += 1;
             to.status = if state.cancel_requested {
                 JobStatus::Cancelled
@@ -163,8 +167,11 @@ pub fn apply(
             }
         }
         JobEvent::Returned(_) => {
-            to.status =
-                if state.cancel_requested { JobStatus::Cancelled } else { JobStatus::Queued };
+            to.status = if state.cancel_requested {
+                JobStatus::Cancelled
+            } else {
+                JobStatus::Queued
+            };
         }
         JobEvent::LeaseExpired(_) => {
             to.lost_leases += 1;
@@ -184,7 +191,10 @@ pub fn apply(
             _ => return refuse(Refusal::Finished),
         },
     }
-    Ok(Transition { from: state.clone(), to })
+    Ok(Transition {
+        from: state.clone(),
+        to,
+    })
 }
 
 #[cfg(test)]

@@ -65,8 +65,12 @@ pub fn apply(
         ScanEvent::Completed { .. } if status == ScanStatus::Queued => {
             return refuse(Refusal::NotAllowed);
         }
-        ScanEvent::Completed { coverage_complete: true } => ScanStatus::Succeeded,
-        ScanEvent::Completed { coverage_complete: false } => ScanStatus::Partial,
+        ScanEvent::Completed {
+            coverage_complete: true,
+        } => ScanStatus::Succeeded,
+        ScanEvent::Completed {
+            coverage_complete: false,
+        } => ScanStatus::Partial,
         ScanEvent::Failed { .. } => ScanStatus::Failed,
         ScanEvent::Cancelled => ScanStatus::Cancelled,
     };

@@ -52,7 +52,10 @@ pub fn derive_external_id(
     message[16..32].copy_from_slice(connection.as_uuid().as_bytes());
     message[32..].copy_from_slice(&generation.to_be_bytes());
     let mac = key.derive(LABEL, &message);
-    let text = format!("tru1-{}", BASE32_NOPAD.encode(mac.as_slice()).to_ascii_lowercase());
+    let text = format!(
+        "tru1-{}",
+        BASE32_NOPAD.encode(mac.as_slice()).to_ascii_lowercase()
+    );
     ExternalId(SecretString::from(text))
 }
 
@@ -69,7 +72,11 @@ mod tests {
         let (c1, c2) = (derived("t", &[b"3"]), derived("t", &[b"4"]));
         let base = derive_external_id(&key, o1, c1, 1);
         assert_eq!(base.expose().len(), 5 + 52);
-        assert!(base.expose().bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'));
+        assert!(
+            base.expose()
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        );
         assert_eq!(base.hash(), derive_external_id(&key, o1, c1, 1).hash());
         for different in [
             derive_external_id(&other, o1, c1, 1),

@@ -37,7 +37,10 @@ impl Key {
         if !(1..=32).contains(&id.len()) || !id.bytes().all(allowed) {
             return Err(config("a key id needs 1 to 32 of a-z, 0-9 and -"));
         }
-        let key = Self { id: id.to_owned(), bytes: SecretBox::new(Box::new(bytes)) };
+        let key = Self {
+            id: id.to_owned(),
+            bytes: SecretBox::new(Box::new(bytes)),
+        };
         bytes.zeroize();
         Ok(key)
     }
@@ -49,8 +52,11 @@ impl Key {
     pub fn generate() -> Result<Self> {
         let mut bytes = Zeroizing::new([0_u8; 32]);
         getrandom::fill(bytes.as_mut_slice()).map_err(|source| {
-            Error::new(ErrorKind::Unavailable, "no random bytes from the operating system")
-                .with_source(source)
+            Error::new(
+                ErrorKind::Unavailable,
+                "no random bytes from the operating system",
+            )
+            .with_source(source)
         })?;
         let unnamed = Self::new("new", *bytes)?;
         let fingerprint = unnamed.derive("trueno key id v1", &[]);
@@ -86,7 +92,9 @@ impl Key {
 
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Key").field("id", &self.id).finish_non_exhaustive()
+        f.debug_struct("Key")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
     }
 }
 
@@ -115,10 +123,14 @@ impl KeyFile {
                 continue;
             }
             let key = parse_line(line).map_err(|error| {
-                config(&format!("key file, line {number}: {error}; expected: {LABEL} ID BASE64"))
+                config(&format!(
+                    "key file, line {number}: {error}; expected: {LABEL} ID BASE64"
+                ))
             })?;
             if keys.iter().any(|other| other.id == key.id) {
-                return Err(config(&format!("key file, line {number}: the key id is there twice")));
+                return Err(config(&format!(
+                    "key file, line {number}: the key id is there twice"
+                )));
             }
             keys.push(key);
         }
@@ -140,10 +152,11 @@ impl KeyFile {
     /// # Errors
     /// [`ErrorKind::Config`] where the file has none.
     pub fn key(&self, id: &str) -> Result<&Key> {
-        self.keys
-            .iter()
-            .find(|key| key.id == id)
-            .ok_or_else(|| config(&format!("key file: holds no key {id:?}; put the old key back")))
+        self.keys.iter().find(|key| key.id == id).ok_or_else(|| {
+            config(&format!(
+                "key file: holds no key {id:?}; put the old key back"
+            ))
+        })
     }
 }
 
@@ -176,7 +189,10 @@ mod tests {
         let text = format!("# keys\n\n{}{}", *old.to_line(), *new.to_line());
         let file = KeyFile::parse(&text).unwrap();
         assert_eq!(file.newest().id(), new.id());
-        assert_eq!(*file.key(old.id()).unwrap().derive("l", b"m"), *old.derive("l", b"m"));
+        assert_eq!(
+            *file.key(old.id()).unwrap().derive("l", b"m"),
+            *old.derive("l", b"m")
+        );
     }
 
     #[test]
@@ -192,7 +208,10 @@ mod tests {
         ] {
             let error = KeyFile::parse(&text).unwrap_err().to_string();
             assert!(error.contains(wanted), "{text}: {error}");
-            assert!(!error.contains("c2VjcmV0") && !error.contains("nonsense-secret"), "{error}");
+            assert!(
+                !error.contains("c2VjcmV0") && !error.contains("nonsense-secret"),
+                "{error}"
+            );
         }
     }
 

@@ -79,7 +79,11 @@ impl FinishOutcome {
     /// An attempt that ended like this, with no scan to complete and nothing to enqueue.
     #[must_use]
     pub const fn new(job: JobOutcome) -> Self {
-        Self { job, scan: None, next: Vec::new() }
+        Self {
+            job,
+            scan: None,
+            next: Vec::new(),
+        }
     }
 
     /// Completes the job's scan.

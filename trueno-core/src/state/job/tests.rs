@@ -100,8 +100,12 @@ proptest! {
 #[test]
 fn settling_twice_is_told_apart_from_settling_late() {
     let queued = JobState::enqueued(at(0), 2);
-    let running = apply(&queued, JobEvent::Claimed(token(1)), at(0)).unwrap().to;
-    let done = apply(&running, JobEvent::Succeeded(token(1)), at(1)).unwrap().to;
+    let running = apply(&queued, JobEvent::Claimed(token(1)), at(0))
+        .unwrap()
+        .to;
+    let done = apply(&running, JobEvent::Succeeded(token(1)), at(1))
+        .unwrap()
+        .to;
     let again = apply(&done, JobEvent::Succeeded(token(1)), at(2)).unwrap_err();
     assert_eq!(again.refusal, Refusal::AlreadySettled);
     let late = apply(&done, JobEvent::Succeeded(token(2)), at(2)).unwrap_err();
@@ -111,9 +115,16 @@ fn settling_twice_is_told_apart_from_settling_late() {
 #[test]
 fn a_returned_job_counts_no_attempt_and_is_due_at_once() {
     let queued = JobState::enqueued(at(0), 2);
-    let running = apply(&queued, JobEvent::Claimed(token(1)), at(5)).unwrap().to;
-    let back = apply(&running, JobEvent::Returned(token(1)), at(6)).unwrap().to;
-    assert_eq!((back.status, back.failed_attempts, back.lost_leases), (JobStatus::Queued, 0, 0));
+    let running = apply(&queued, JobEvent::Claimed(token(1)), at(5))
+        .unwrap()
+        .to;
+    let back = apply(&running, JobEvent::Returned(token(1)), at(6))
+        .unwrap()
+        .to;
+    assert_eq!(
+        (back.status, back.failed_attempts, back.lost_leases),
+        (JobStatus::Queued, 0, 0)
+    );
     assert!(back.is_due(at(6)));
 }
 
@@ -121,8 +132,12 @@ fn a_returned_job_counts_no_attempt_and_is_due_at_once() {
 fn five_lost_leases_are_a_crash_loop() {
     let mut state = JobState::enqueued(at(0), 2);
     for n in 1..=u128::from(LOST_LEASE_LIMIT) {
-        state = apply(&state, JobEvent::Claimed(token(n)), at(0)).unwrap().to;
-        state = apply(&state, JobEvent::LeaseExpired(token(n)), at(0)).unwrap().to;
+        state = apply(&state, JobEvent::Claimed(token(n)), at(0))
+            .unwrap()
+            .to;
+        state = apply(&state, JobEvent::LeaseExpired(token(n)), at(0))
+            .unwrap()
+            .to;
     }
     assert_eq!((state.status, state.failed_attempts), (JobStatus::Dead, 0));
 }

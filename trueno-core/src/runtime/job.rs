@@ -1,0 +1,181 @@
+//! One job from claim to end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinError;
+use tracing::Instrument;
+
+use super::session::{JobControl, Session, StopReason};
+use super::{Completion, JobContext, JobHandler, ProcessorConfig};
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::IdSource;
+use crate::model::EventDraft;
+use crate::port::{FinishOutcome, Finished, JobOutcome, Lease, TenantStore};
+
+/// How often ending a job is tried while the store does not answer.
+const FINISH_ATTEMPTS: u32 = 5;
+
+pub(super) struct JobRunner {
+    pub(super) store: Arc<dyn TenantStore>,
+    pub(super) session: Arc<Session>,
+    pub(super) handler: Arc<dyn JobHandler>,
+    pub(super) config: ProcessorConfig,
+    pub(super) ids: IdSource,
+}
+
+impl JobRunner {
+    pub(super) async fn run(self, lease: Lease, control: JobControl) {
+        let lease = Arc::new(lease);
+        let claim = lease.claim();
+        let span = tracing::info_span!(
+            "job",
+            job = %claim.lease.job,
+            organization = %claim.lease.organization,
+            kind = %claim.kind,
+            attempt = claim.failed_attempts + 1,
+        );
+        async {
+            let result = self.handle(&lease, &control).await;
+            if let Some((outcome, event)) = self.verdict(&lease, &control, result) {
+                self.finish(&lease, outcome, event).await;
+            }
+        }
+        .instrument(span)
+        .await;
+        self.session.remove(lease.reference().token);
+    }
+
+    /// Runs the handler in a task of its own, so that a panic or a busy handler harms nothing else.
+    async fn handle(
+        &self,
+        lease: &Arc<Lease>,
+        control: &JobControl,
+    ) -> Result<Result<Completion>, JoinError> {
+        let context = JobContext {
+            lease: lease.clone(),
+            store: self.store.clone(),
+            stop: control.stop.clone(),
+        };
+        let handler = self.handler.clone();
+        let mut task = tokio::spawn(async move { handler.run(&context).await }.in_current_span());
+        tokio::select! {
+            ended = &mut task => return ended,
+            () = control.stop.cancelled() => {}
+        }
+        match tokio::time::timeout(self.config.stop_grace, &mut task).await {
+            Ok(ended) => ended,
+            Err(_) => {
+                tracing::warn!("the job did not stop in time and is dropped");
+                task.abort();
+                task.await
+            }
+        }
+    }
+
+    /// What the attempt's end means. `None` where the lease is lost: nothing counts any more.
+    fn verdict(
+        &self,
+        lease: &Lease,
+        control: &JobControl,
+        result: Result<Result<Completion>, JoinError>,
+    ) -> Option<(FinishOutcome, EventDraft)> {
+        let job = lease.reference().job;
+        let failed = |error: String, retryable: bool| {
+            let failures = lease.claim().failed_attempts + 1;
+            let event = EventDraft::new("job.attempt_failed", "job", job)
+                .with_detail("attempt", failures)
+                .with_detail("error", error.as_str());
+            let retry_after = self.config.backoff.delay(failures, self.ids.unit());
+            (
+                FinishOutcome::new(JobOutcome::Failed {
+                    error,
+                    retryable,
+                    retry_after,
+                }),
+                event,
+            )
+        };
+        let reason = control.reason();
+        if reason == Some(StopReason::LeaseLost) {
+            tracing::warn!("the lease was lost; another worker takes over");
+            return None;
+        }
+        Some(match result {
+            // What is done is done, whoever asked to stop meanwhile.
+            Ok(Ok(completion)) => {
+                let mut outcome =
+                    FinishOutcome::new(JobOutcome::Succeeded).with_next(completion.next);
+                outcome.scan = completion.scan;
+                (outcome, completion.event)
+            }
+            Ok(Err(error)) if error.kind() == ErrorKind::StaleLease => {
+                tracing::warn!("the lease was lost; another worker takes over");
+                return None;
+            }
+            _ if reason == Some(StopReason::Cancelled) => (
+                FinishOutcome::new(JobOutcome::Cancelled),
+                EventDraft::new("job.cancelled", "job", job),
+            ),
+            _ if reason == Some(StopReason::Shutdown) => (
+                FinishOutcome::new(JobOutcome::Returned),
+                EventDraft::new("job.returned", "job", job),
+            ),
+            Ok(Err(error)) => {
+                tracing::warn!(?error, "the attempt failed");
+                failed(error.to_string(), error.is_retryable())
+            }
+            Err(panic) => {
+                tracing::error!(error = %panic, "the handler panicked");
+                failed("the job's handler panicked".to_owned(), true)
+            }
+        })
+    }
+
+    async fn finish(&self, lease: &Lease, outcome: FinishOutcome, event: EventDraft) {
+        for attempt in 1..=FINISH_ATTEMPTS {
+            let error = match self
+                .store
+                .finish(lease, outcome.clone(), event.clone())
+                .await
+            {
+                Ok(Finished::Applied { job, .. }) => {
+                    tracing::info!(status = %job, "the job ended its attempt");
+                    return;
+                }
+                Ok(Finished::AlreadySettled) => return,
+                Err(error) => error,
+            };
+            // Ending twice with the same lease is answered as such, so a lost answer may be retried.
+            if !error.is_retryable() || attempt == FINISH_ATTEMPTS {
+                self.give_up(lease, &outcome, error).await;
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(100) * attempt).await;
+        }
+    }
+
+    /// The store refused the end: a completion that breaks a rule is a failed attempt, and a lease
+    /// that is lost is another worker's.
+    async fn give_up(&self, lease: &Lease, outcome: &FinishOutcome, error: Error) {
+        tracing::error!(?error, "the job could not be ended");
+        if outcome.job != JobOutcome::Succeeded || error.kind() == ErrorKind::StaleLease {
+            return;
+        }
+        let message = format!("the result was refused: {error}");
+        let event = EventDraft::new("job.attempt_failed", "job", lease.reference().job)
+            .with_detail("error", message.as_str());
+        let failed = JobOutcome::Failed {
+            error: message,
+            retryable: error.is_retryable(),
+            retry_after: self.config.backoff.delay(1, self.ids.unit()),
+        };
+        if let Err(error) = self
+            .store
+            .finish(lease, FinishOutcome::new(failed), event)
+            .await
+        {
+            tracing::error!(?error, "the lease will run out instead");
+        }
+    }
+}
