@@ -1,1 +1,3 @@
-//! trueno-aws
+//! AWS adapter of Trueno: read-only sessions, collectors, checks and prices.
+
+pub mod facts;
