@@ -1,5 +1,6 @@
 //! Jobs: the queue record that runs a scan (or anything else that has a handler).
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -40,9 +41,22 @@ impl JobStatus {
 /// The kind of a job, which picks its handler: 1 to 64 of `a-z`, `0-9`, `_`, `.` and `-`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct JobKind(String);
+pub struct JobKind(Cow<'static, str>);
 
 impl JobKind {
+    /// A kind known when the program is built.
+    ///
+    /// # Panics
+    /// At compile time, in a constant, where `text` is malformed.
+    #[must_use]
+    pub const fn known(text: &'static str) -> Self {
+        assert!(
+            well_formed(text),
+            "a job kind needs 1 to 64 of a-z, 0-9, _, . and -"
+        );
+        Self(Cow::Borrowed(text))
+    }
+
     /// The kind as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -50,13 +64,28 @@ impl JobKind {
     }
 }
 
+const fn well_formed(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let mut i = 0;
+    while i < bytes.len() {
+        let byte = bytes[i];
+        if !(byte.is_ascii_lowercase()
+            || byte.is_ascii_digit()
+            || matches!(byte, b'_' | b'.' | b'-'))
+        {
+            return false;
+        }
+        i += 1;
+    }
+    1 <= bytes.len() && bytes.len() <= 64
+}
+
 impl FromStr for JobKind {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_.-".contains(&b);
-        if (1..=64).contains(&text.len()) && text.bytes().all(allowed) {
-            Ok(Self(text.to_owned()))
+        if well_formed(text) {
+            Ok(Self(text.to_owned().into()))
         } else {
             Err(Error::invalid(
                 "job kind",
@@ -82,7 +111,7 @@ impl TryFrom<String> for JobKind {
 
 impl From<JobKind> for String {
     fn from(kind: JobKind) -> Self {
-        kind.0
+        kind.0.into_owned()
     }
 }
 

@@ -65,6 +65,7 @@ pub struct ScanHandler {
     engine: Arc<Engine>,
     clock: SharedClock,
     config: ScanConfig,
+    kind: JobKind,
 }
 
 impl fmt::Debug for ScanHandler {
@@ -92,7 +93,15 @@ impl ScanHandler {
             engine,
             clock,
             config,
+            kind: JOB_KIND,
         }
+    }
+
+    /// Takes jobs of this kind instead of [`JOB_KIND`].
+    #[must_use]
+    pub fn with_kind(mut self, kind: JobKind) -> Self {
+        self.kind = kind;
+        self
     }
 
     async fn collect(
@@ -143,9 +152,8 @@ impl ScanHandler {
 
 #[async_trait]
 impl JobHandler for ScanHandler {
-    #[expect(clippy::expect_used, reason = "a constant of the right form")]
     fn kind(&self) -> JobKind {
-        JOB_KIND.parse().expect("a well-formed job kind")
+        self.kind.clone()
     }
 
     async fn run(&self, context: &JobContext) -> Result<Completion> {

@@ -11,4 +11,4 @@ pub use report::{
     CoverageReport, FindingReport, KindCoverage, ResourceReport, SavingReport, ScanReport,
     ScanSummary, report,
 };
-pub use request::{JOB_KIND, RequestedScan, request};
+pub use request::{JOB_KIND, RequestedScan, ScanRequest, request};

@@ -10,8 +10,8 @@ use crate::model::{EventDraft, JobKind, JobPayload, NewJob, NewScan, ScanKind};
 use crate::port::{Enqueued, TenantStore};
 use crate::state::cloud_account::may_scan;
 
-/// The kind of the job that runs a scan.
-pub const JOB_KIND: &str = "scan";
+/// The kind of the jobs that run scans, unless a request names another.
+pub const JOB_KIND: JobKind = JobKind::known("scan");
 
 const PAYLOAD_VERSION: u32 = 1;
 
@@ -38,6 +38,34 @@ impl ScanPayload {
     }
 }
 
+/// What is asked of a scan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ScanRequest {
+    /// The account to look at.
+    pub account: CloudAccountId,
+    /// The kind of the job that runs it: only a processor whose handler has this kind takes it.
+    pub job_kind: JobKind,
+}
+
+impl ScanRequest {
+    /// A scan of this account, by any processor that runs scans.
+    #[must_use]
+    pub const fn new(account: CloudAccountId) -> Self {
+        Self {
+            account,
+            job_kind: JOB_KIND,
+        }
+    }
+
+    /// By processors of this kind of job only.
+    #[must_use]
+    pub fn with_job_kind(mut self, kind: JobKind) -> Self {
+        self.job_kind = kind;
+        self
+    }
+}
+
 /// A scan that was requested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestedScan {
@@ -57,12 +85,12 @@ pub struct RequestedScan {
 pub async fn request(
     store: &dyn TenantStore,
     scope: &OrgScope,
-    account: CloudAccountId,
+    wanted: &ScanRequest,
     ids: &IdSource,
     clock: &dyn Clock,
 ) -> Result<RequestedScan> {
     scope.require(Action::Scan)?;
-    let now = clock.now();
+    let (account, now) = (wanted.account, clock.now());
     let requested = RequestedScan {
         scan: ids.next(now),
         job: ids.next(now),
@@ -73,13 +101,13 @@ pub async fn request(
         let message = format!("the account is {status}; verify the connection before a scan");
         return Err(Error::new(ErrorKind::InvalidTransition, message));
     }
-    let kind: JobKind = JOB_KIND.parse()?;
     let body = serde_json::json!({ "scan": requested.scan });
     let payload = JobPayload {
         version: PAYLOAD_VERSION,
         body,
     };
-    let job = NewJob::new(requested.job, kind, payload)?.with_dedupe_key(&account.to_string())?;
+    let job = NewJob::new(requested.job, wanted.job_kind.clone(), payload)?
+        .with_dedupe_key(&account.to_string())?;
     if let [Enqueued::Duplicate(_)] = work.enqueue(vec![job]).await?.as_slice() {
         work.rollback().await?;
         let message = "a scan of this account is queued or running; wait for it, or cancel it";
