@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::task::JoinError;
 use tracing::Instrument;
 
 use super::session::{JobControl, Session, StopReason};
@@ -15,6 +14,16 @@ use crate::port::{FinishOutcome, Finished, JobOutcome, Lease, TenantStore};
 
 /// How often ending a job is tried while the store does not answer.
 const FINISH_ATTEMPTS: u32 = 5;
+
+/// How the handler's task ended.
+enum Ended {
+    /// It answered.
+    Answered(Result<Completion>),
+    /// It panicked.
+    Panicked,
+    /// It did not stop in time. What it may still do is fenced by a lease that is given up.
+    Dropped,
+}
 
 pub(super) struct JobRunner {
     pub(super) store: Arc<dyn TenantStore>,
@@ -36,8 +45,8 @@ impl JobRunner {
             attempt = claim.failed_attempts + 1,
         );
         async {
-            let result = self.handle(&lease, &control).await;
-            if let Some((outcome, event)) = self.verdict(&lease, &control, result) {
+            let ended = self.handle(&lease, &control).await;
+            if let Some((outcome, event)) = self.verdict(&lease, &control, ended) {
                 self.finish(&lease, outcome, event).await;
             }
         }
@@ -47,11 +56,7 @@ impl JobRunner {
     }
 
     /// Runs the handler in a task of its own, so that a panic or a busy handler harms nothing else.
-    async fn handle(
-        &self,
-        lease: &Arc<Lease>,
-        control: &JobControl,
-    ) -> Result<Result<Completion>, JoinError> {
+    async fn handle(&self, lease: &Arc<Lease>, control: &JobControl) -> Ended {
         let context = JobContext {
             lease: lease.clone(),
             store: self.store.clone(),
@@ -59,16 +64,17 @@ impl JobRunner {
         };
         let handler = self.handler.clone();
         let mut task = tokio::spawn(async move { handler.run(&context).await }.in_current_span());
+        let stopped = async {
+            control.stop.cancelled().await;
+            tokio::time::sleep(self.config.stop_grace).await;
+        };
         tokio::select! {
-            ended = &mut task => return ended,
-            () = control.stop.cancelled() => {}
-        }
-        match tokio::time::timeout(self.config.stop_grace, &mut task).await {
-            Ok(ended) => ended,
-            Err(_) => {
+            biased;
+            ended = &mut task => ended.map_or(Ended::Panicked, Ended::Answered),
+            () = stopped => {
                 tracing::warn!("the job did not stop in time and is dropped");
                 task.abort();
-                task.await
+                Ended::Dropped
             }
         }
     }
@@ -78,7 +84,7 @@ impl JobRunner {
         &self,
         lease: &Lease,
         control: &JobControl,
-        result: Result<Result<Completion>, JoinError>,
+        ended: Ended,
     ) -> Option<(FinishOutcome, EventDraft)> {
         let job = lease.reference().job;
         let failed = |error: String, retryable: bool| {
@@ -101,15 +107,15 @@ impl JobRunner {
             tracing::warn!("the lease was lost; another worker takes over");
             return None;
         }
-        Some(match result {
+        Some(match ended {
             // What is done is done, whoever asked to stop meanwhile.
-            Ok(Ok(completion)) => {
+            Ended::Answered(Ok(completion)) => {
                 let mut outcome =
                     FinishOutcome::new(JobOutcome::Succeeded).with_next(completion.next);
                 outcome.scan = completion.scan;
                 (outcome, completion.event)
             }
-            Ok(Err(error)) if error.kind() == ErrorKind::StaleLease => {
+            Ended::Answered(Err(error)) if error.kind() == ErrorKind::StaleLease => {
                 tracing::warn!("the lease was lost; another worker takes over");
                 return None;
             }
@@ -121,14 +127,15 @@ impl JobRunner {
                 FinishOutcome::new(JobOutcome::Returned),
                 EventDraft::new("job.returned", "job", job),
             ),
-            Ok(Err(error)) => {
+            Ended::Answered(Err(error)) => {
                 tracing::warn!(?error, "the attempt failed");
                 failed(error.to_string(), error.is_retryable())
             }
-            Err(panic) => {
-                tracing::error!(error = %panic, "the handler panicked");
+            Ended::Panicked => {
+                tracing::error!("the handler panicked");
                 failed("the job's handler panicked".to_owned(), true)
             }
+            Ended::Dropped => failed("the job did not stop when asked".to_owned(), true),
         })
     }
 

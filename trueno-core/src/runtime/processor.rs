@@ -156,10 +156,18 @@ impl Processor {
         let mut jobs = JoinSet::new();
         let mut wake_ups = self.wake_ups().await;
         loop {
-            let claimed = tokio::select! {
-                biased;
-                () = shutdown.cancelled() => break,
-                claimed = self.claim(&session, &mut jobs) => claimed,
+            let claimed = {
+                let mut claim = std::pin::pin!(self.claim(&session, &mut jobs));
+                tokio::select! {
+                    biased;
+                    () = shutdown.cancelled() => {
+                        // A claim that is dropped half-way would leave its jobs held by nobody.
+                        let _: Result<usize, _> =
+                            tokio::time::timeout(self.config.stop_grace, claim).await;
+                        break;
+                    }
+                    claimed = &mut claim => claimed,
+                }
             };
             let full = jobs.len() >= self.config.concurrency;
             if claimed > 0 && !full {
