@@ -10,6 +10,8 @@ mod parameters;
 mod price_book;
 mod reconcile;
 mod relations;
+#[cfg(test)]
+mod tests;
 mod totals;
 
 pub use engine::{CoverageMap, Engine, Evaluation};

@@ -147,6 +147,11 @@ impl KeyFile {
         &self.keys[self.keys.len() - 1]
     }
 
+    /// Every key, oldest first.
+    pub fn keys(&self) -> impl Iterator<Item = &Key> {
+        self.keys.iter()
+    }
+
     /// The key with this id.
     ///
     /// # Errors

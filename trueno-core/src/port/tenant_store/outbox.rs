@@ -10,8 +10,9 @@ use crate::model::AuditEvent;
 ///
 /// # Contract
 /// - An event is staged if and only if its change was committed.
-/// - `staged` gives the events of one organization in the order in which their changes committed,
-///   and gives an event again until it is forgotten: at least once.
+/// - `staged` gives the events of one organization in an order that keeps the order of changes that
+///   depend on each other (one began after the other committed, or waited for its rows), and gives
+///   an event again until it is forgotten: at least once.
 /// - `forget` is called once a sink has the events for good. Unknown ids are passed over.
 #[async_trait]
 pub trait AuditOutbox: Send + Sync {
