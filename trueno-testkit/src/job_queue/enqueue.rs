@@ -1,0 +1,149 @@
+//! Enqueueing: batches, ids, dedupe keys.
+
+use std::time::Duration;
+
+use serde_json::json;
+use trueno_core::error::ErrorKind;
+use trueno_core::model::{JobPayload, JobStatus, NewJob};
+use trueno_core::port::{Enqueued, JobOutcome, SettleOutcome, Settlement};
+
+use super::World;
+use crate::fixtures::WORK_KIND;
+use crate::suite::{near, refused};
+
+/// `enqueue` answers in the order of its jobs, and an empty batch with nothing.
+pub async fn enqueue_answers_in_order(w: World) {
+    let tenant = w.organization().await;
+    let jobs = vec![w.job().with_priority(-1), w.job().with_priority(7), w.job()];
+    let wanted: Vec<Enqueued> = jobs.iter().map(|job| Enqueued::Created(job.id)).collect();
+    assert_eq!(w.queue.enqueue(&tenant.scan, jobs).await.unwrap(), wanted);
+    assert_eq!(w.queue.enqueue(&tenant.scan, Vec::new()).await.unwrap(), []);
+}
+
+/// What a worker is handed is what was enqueued, with the store's times (P10).
+pub async fn a_claimed_job_is_what_was_enqueued(w: World) {
+    let tenant = w.organization().await;
+    let body = json!({
+        "text": "volume \u{1f30d} \"quoted\"", "list": [1, -2, 3.5, null, true], "nested": { "": {} },
+        "large": u64::MAX,
+    });
+    let payload = JobPayload { version: 7, body };
+    let job = NewJob::new(w.id(), WORK_KIND.parse().unwrap(), payload.clone()).unwrap();
+    let job = job.with_max_attempts(9).unwrap();
+    let before = w.now().await;
+    let id = w.enqueue(&tenant, job).await;
+
+    let seen = w.read_job(&tenant, id).await;
+    assert_eq!((seen.id, seen.organization, seen.status), (id, tenant.id, JobStatus::Queued));
+    assert_eq!((seen.failed_attempts, seen.max_attempts, seen.lost_leases), (0, 9, 0));
+    assert_eq!((seen.kind.as_str(), seen.cancel_requested), (WORK_KIND, false));
+    assert_eq!((seen.finished_at, seen.last_error), (None, None));
+
+    let lease = w.claim_one().await;
+    let after = w.now().await;
+    let claim = lease.claim();
+    assert_eq!((claim.lease.job, claim.lease.organization), (id, tenant.id));
+    assert_eq!((claim.kind.as_str(), &claim.payload), (WORK_KIND, &payload));
+    assert_eq!((claim.failed_attempts, claim.max_attempts, claim.lost_leases), (0, 9, 0));
+    near(seen.created_at, before, after, "when the job was enqueued");
+    near(seen.run_at, before, after, "a job without a run-at is due at once");
+    near(claim.enqueued_at, before, after, "when the claim says that it was enqueued");
+    let lease_for = Duration::from_secs(30);
+    near(claim.expires_at, before + lease_for, after + lease_for, "when the lease runs out");
+    assert_eq!(w.job_status(&tenant, id).await, JobStatus::Running);
+}
+
+/// P2: a batch is in the queue as a whole or not at all.
+pub async fn a_batch_is_enqueued_as_a_whole_or_not_at_all(w: World) {
+    let tenant = w.organization().await;
+    let first = w.job();
+    w.enqueue(&tenant, first.clone()).await;
+    let batch = vec![w.job(), first.clone(), w.job()];
+    let answer = w.queue.enqueue(&tenant.scan, batch).await;
+    refused(answer, ErrorKind::AlreadyExists, "an id in use");
+    assert_eq!(w.claimable().await, [first.id], "P2: none of the refused batch was enqueued");
+}
+
+/// A job id in use is refused: a waiting job's, a running one's, a finished one's, and one that is
+/// twice in the same batch.
+pub async fn a_job_id_in_use_is_refused(w: World) {
+    let tenant = w.organization().await;
+    let job = w.job();
+    w.enqueue(&tenant, job.clone()).await;
+    let again = async || w.queue.enqueue(&tenant.scan, vec![job.clone()]).await;
+    refused(again().await, ErrorKind::AlreadyExists, "the id of a waiting job");
+    let lease = w.claim_one().await.reference();
+    refused(again().await, ErrorKind::AlreadyExists, "the id of a running job");
+    let settled =
+        w.queue.settle(vec![Settlement { lease, outcome: JobOutcome::Succeeded }]).await.unwrap();
+    assert_eq!(settled, [SettleOutcome::Settled(JobStatus::Succeeded)]);
+    refused(again().await, ErrorKind::AlreadyExists, "the id of a finished job");
+
+    let twin = w.job();
+    let answer = w.queue.enqueue(&tenant.scan, vec![twin.clone(), twin]).await;
+    refused(answer, ErrorKind::AlreadyExists, "an id twice in one batch");
+    assert_eq!(w.claimable().await, [], "P2: nothing was enqueued by a refused batch");
+}
+
+/// While a job with a dedupe key is live (waiting, running, in backoff), it stands for every other
+/// one of its key, also within one batch.
+pub async fn a_dedupe_key_stands_for_the_live_job(w: World) {
+    let tenant = w.organization().await;
+    let keyed = || w.job().with_dedupe_key("nightly").unwrap();
+    let (first, twin) = (keyed(), keyed());
+    let id = first.id;
+    let answer = w.queue.enqueue(&tenant.scan, vec![first, twin]).await.unwrap();
+    assert_eq!(answer, [Enqueued::Created(id), Enqueued::Duplicate(id)], "within one batch");
+
+    let again = async || w.queue.enqueue(&tenant.scan, vec![keyed()]).await.unwrap();
+    assert_eq!(again().await, [Enqueued::Duplicate(id)], "while it waits");
+    let lease = w.claim_one().await.reference();
+    assert_eq!(again().await, [Enqueued::Duplicate(id)], "while it runs");
+    let outcome = failed(true, Duration::from_secs(60));
+    w.queue.settle(vec![Settlement { lease, outcome }]).await.unwrap();
+    assert_eq!(again().await, [Enqueued::Duplicate(id)], "while it waits for a retry");
+    assert_eq!(w.claimable().await, [], "no duplicate was enqueued");
+}
+
+/// Once the job of a dedupe key ended, in whichever way, the key is free.
+pub async fn a_dedupe_key_is_free_again_after_the_end(w: World) {
+    let tenant = w.organization().await;
+    let keyed = || w.job().with_dedupe_key("nightly").unwrap();
+    for outcome in [JobOutcome::Succeeded, failed(false, Duration::ZERO), JobOutcome::Cancelled] {
+        w.enqueue(&tenant, keyed()).await;
+        let lease = w.claim_one().await.reference();
+        w.queue.settle(vec![Settlement { lease, outcome }]).await.unwrap();
+    }
+    let cancelled = w.enqueue(&tenant, keyed()).await;
+    w.queue.cancel(&tenant.scan, cancelled).await.unwrap();
+    let last = w.enqueue(&tenant, keyed()).await;
+    assert_eq!(w.claimable().await, [last]);
+}
+
+/// P1: a dedupe key counts within its organization and kind only.
+pub async fn a_dedupe_key_counts_per_organization_and_kind(w: World) {
+    let (one, two) = (w.organization().await, w.organization().await);
+    let keyed = |kind: &str| w.job_of_kind(kind).with_dedupe_key("nightly").unwrap();
+    let first = w.enqueue(&one, keyed(WORK_KIND)).await;
+    let other_kind = w.enqueue(&one, keyed("scan.inventory")).await;
+    let other_organization = w.enqueue(&two, keyed(WORK_KIND)).await;
+    let mut claimed = w.claimable().await;
+    claimed.sort_unstable();
+    assert_eq!(claimed, [first, other_kind, other_organization], "P1: a key tells nothing");
+}
+
+/// A scope that only reads enqueues nothing, and a lease does so through `finish` alone (P3).
+pub async fn enqueueing_needs_a_scope_that_writes(w: World) {
+    let tenant = w.organization().await;
+    let answer = w.queue.enqueue(&tenant.read, vec![w.job()]).await;
+    refused(answer, ErrorKind::Denied, "a scope to read");
+    w.enqueue(&tenant, w.job()).await;
+    let lease = w.claim_one().await;
+    let answer = w.queue.enqueue(lease.scope(), vec![w.job()]).await;
+    refused(answer, ErrorKind::Denied, "P3: a lease's scope");
+    assert_eq!(w.claimable().await, [], "nothing was enqueued");
+}
+
+fn failed(retryable: bool, retry_after: Duration) -> JobOutcome {
+    JobOutcome::Failed { error: "it broke".to_owned(), retryable, retry_after }
+}

@@ -1,0 +1,121 @@
+//! The suite of [`JobQueue`](trueno_core::port::JobQueue): see [the crate](crate) for how an adapter
+//! instantiates it.
+
+pub mod cancel;
+pub mod claim;
+pub mod enqueue;
+pub mod isolation;
+pub mod observe;
+pub mod recover;
+pub mod scans;
+pub mod sessions;
+pub mod settle;
+
+pub use crate::fixtures::World;
+
+/// The names of the cases, in order.
+pub const CASES: &[&str] = crate::for_each_job_queue_case!(__case_names {});
+
+/// The one list of cases. `$callback` is a macro of this crate.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! for_each_job_queue_case {
+    ($callback:ident $args:tt) => {
+        $crate::$callback! { $args
+            enqueue {
+                enqueue_answers_in_order,
+                a_claimed_job_is_what_was_enqueued,
+                a_batch_is_enqueued_as_a_whole_or_not_at_all,
+                a_job_id_in_use_is_refused,
+                a_dedupe_key_stands_for_the_live_job,
+                a_dedupe_key_is_free_again_after_the_end,
+                a_dedupe_key_counts_per_organization_and_kind,
+                enqueueing_needs_a_scope_that_writes,
+            }
+            claim {
+                jobs_come_by_priority_then_run_at_then_id,
+                run_at_is_honoured,
+                a_claim_gives_no_more_than_its_limit,
+                a_claim_gives_only_the_kinds_it_asked_for,
+                concurrent_claimants_never_share_a_job,
+                each_claim_has_a_new_token,
+                a_batch_is_spread_over_organizations,
+                no_organization_is_starved,
+                bad_claims_are_refused,
+            }
+            sessions {
+                a_heartbeat_extends_every_lease_of_its_session,
+                a_claim_extends_the_leases_of_its_session,
+                the_first_claim_opens_the_session,
+                a_session_that_no_claim_opened_is_stale,
+                an_expired_session_is_over_before_recovery,
+                an_expired_session_stays_over_after_recovery,
+                a_heartbeat_tells_of_what_is_held,
+                bad_heartbeats_are_refused,
+            }
+            settle {
+                a_batch_is_settled_one_by_one,
+                settling_twice_is_told_apart_from_stale,
+                a_settled_job_that_waits_again_remembers_its_lease,
+                a_failed_attempt_comes_again_after_its_wait,
+                the_last_failed_attempt_is_the_end,
+                a_returned_job_is_claimable_at_once,
+                a_lease_with_another_part_settles_nothing,
+            }
+            recover {
+                a_lost_lease_is_counted_apart_from_failed_attempts,
+                a_held_lease_is_not_recovered,
+                a_job_that_crashes_its_workers_is_dead,
+                an_orphan_asked_to_stop_is_cancelled,
+                a_recovery_keeps_to_its_limit,
+                a_zombie_changes_nothing,
+            }
+            cancel {
+                a_waiting_job_is_cancelled_and_never_runs,
+                a_running_job_is_asked_to_stop,
+                a_job_asked_to_stop_does_not_wait_again,
+                a_finished_job_is_left_alone,
+                cancelling_needs_a_scope_that_writes,
+                an_unknown_job_is_not_found,
+            }
+            scans {
+                cancelling_a_waiting_job_ends_its_scan,
+                cancelling_a_job_in_backoff_ends_its_scan,
+                asking_a_running_job_to_stop_leaves_its_scan_running,
+                a_crash_looped_job_ends_its_scan,
+                an_orphan_asked_to_stop_ends_its_scan,
+                a_returned_job_that_was_asked_to_stop_ends_its_scan,
+                a_returned_job_leaves_its_scan_running,
+            }
+            observe {
+                why_waiting_tells_the_reason,
+                stats_count_the_live_queue,
+                an_enqueue_wakes_a_listener,
+                a_committed_unit_of_work_wakes_a_listener,
+            }
+            isolation {
+                isolation_enqueue,
+                isolation_cancel,
+                isolation_why_waiting,
+                isolation_settle,
+                isolation_claim,
+                isolation_heartbeat,
+            }
+        }
+    };
+}
+
+/// Holds an adapter to the contract of [`JobQueue`](trueno_core::port::JobQueue): one test per case,
+/// and one that prints their number.
+///
+/// Takes a factory of [`StoreHarness`](crate::harness::StoreHarness), and before it the adapter's name
+/// where it is not the crate's.
+#[macro_export]
+macro_rules! job_queue_conformance {
+    ($factory:expr $(,)?) => {
+        $crate::job_queue_conformance!(env!("CARGO_PKG_NAME"), $factory);
+    };
+    ($adapter:expr, $factory:expr $(,)?) => {
+        $crate::for_each_job_queue_case! { __case_tests { job_queue, $adapter, $factory } }
+    };
+}

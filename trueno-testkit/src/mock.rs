@@ -1,0 +1,306 @@
+//! [`mockall`] mocks of the five ports and of what they open, for unit tests of code that embeds
+//! Trueno. What a real adapter does is for the suites; a mock says what one answered.
+//!
+//! A scope comes from the access flow also here, so a test says which member asks:
+//!
+//! ```
+//! use trueno_core::access::{Action, Identity, authorize};
+//! use trueno_core::clock::Clock as _;
+//! use trueno_core::error::ErrorKind;
+//! use trueno_core::id::{IdSource, JobId, OrganizationId, UserId};
+//! use trueno_core::model::{Membership, Role};
+//! use trueno_core::port::{CancelOutcome, JobQueue};
+//! use trueno_testkit::clock::ManualClock;
+//! use trueno_testkit::mock::{MockJobQueue, MockTenantStore};
+//!
+//! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+//! let (ids, now) = (IdSource::seeded(1), ManualClock::default().now());
+//! let organization: OrganizationId = ids.next(now);
+//! let (analyst, viewer): (UserId, UserId) = (ids.next(now), ids.next(now));
+//!
+//! let mut store = MockTenantStore::new();
+//! store.expect_memberships().returning(move |user| {
+//!     let role = if user == analyst { Role::Analyst } else { Role::Viewer };
+//!     Ok(vec![Membership { organization, user, role }])
+//! });
+//! let mut queue = MockJobQueue::new();
+//! queue.expect_cancel().times(1).returning(|_, _| Ok(CancelOutcome::Requested));
+//!
+//! let asks = |user| authorize_scan(&store, user, organization);
+//! # async fn authorize_scan(
+//! #     store: &MockTenantStore,
+//! #     user: UserId,
+//! #     organization: OrganizationId,
+//! # ) -> trueno_core::error::Result<trueno_core::access::OrgScope> {
+//! #     authorize(store, &Identity::authenticated(user), organization, Action::Scan).await
+//! # }
+//! assert_eq!(asks(viewer).await.unwrap_err().kind(), ErrorKind::Denied);
+//! let scope = asks(analyst).await.unwrap();
+//! let job: JobId = ids.next(now);
+//! assert_eq!(queue.cancel(&scope, job).await.unwrap(), CancelOutcome::Requested);
+//! # });
+//! ```
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use mockall::mock;
+use secrecy::SecretSlice;
+use trueno_core::access::OrgScope;
+use trueno_core::error::Result;
+use trueno_core::id::{
+    AuditEventId, CloudAccountId, JobId, OrganizationId, ScanId, SecretId, UserId, WorkerSessionId,
+};
+use trueno_core::ledger::Hash;
+use trueno_core::model::{
+    AuditEvent, CloudAccount, Coverage, EventDraft, Finding, Job, Membership, NewCloudAccount,
+    NewJob, NewOrganization, NewScan, Organization, Provider, Resource, Scan, ScanProgress,
+    SecretPurpose, SecretRef, Version,
+};
+use trueno_core::port::tenant_store::{
+    AccountReads, AccountWrites, FindingReads, FindingUpsert, JobReads, JobWrites, ResourceReads,
+    ScanReads, ScanWrites,
+};
+use trueno_core::port::{
+    AuditOutbox, AuditSink, CancelOutcome, Claim, ClaimRequest, CloudScanner, Enqueued,
+    FindingFilter, FinishOutcome, Finished, Heartbeat, Ingest, JobQueue, Lease, LedgerEntry,
+    LedgerHead, Page, PageRequest, QueueStats, ReadView, Recovered, ResourceFilter, ScanFilter,
+    ScanPlan, ScanSession, ScanStream, ScanTarget, ScanTask, SecretVault, SettleOutcome,
+    Settlement, TenantStore, UnitOfWork, VaultPosture, Verification, WaitReason, WakeUps,
+};
+use trueno_core::state::cloud_account::AccountEvent;
+
+mock! {
+    /// A mock of [`JobQueue`].
+    pub JobQueue {}
+
+    #[async_trait]
+    impl JobQueue for JobQueue {
+        async fn enqueue(&self, scope: &OrgScope, jobs: Vec<NewJob>) -> Result<Vec<Enqueued>>;
+        async fn claim(&self, request: &ClaimRequest) -> Result<Vec<Claim>>;
+        async fn heartbeat(&self, session: WorkerSessionId, lease_for: Duration) -> Result<Heartbeat>;
+        async fn settle(&self, settlements: Vec<Settlement>) -> Result<Vec<SettleOutcome>>;
+        async fn cancel(&self, scope: &OrgScope, job: JobId) -> Result<CancelOutcome>;
+        async fn recover_expired(&self, limit: usize) -> Result<Recovered>;
+        async fn wake_ups(&self) -> Result<WakeUps>;
+        async fn stats(&self) -> Result<QueueStats>;
+        async fn why_waiting(&self, scope: &OrgScope, job: JobId) -> Result<WaitReason>;
+    }
+}
+
+mock! {
+    /// A mock of [`TenantStore`] and its [`AuditOutbox`].
+    pub TenantStore {}
+
+    #[async_trait]
+    impl AuditOutbox for TenantStore {
+        async fn staged(&self, limit: usize) -> Result<Vec<AuditEvent>>;
+        async fn forget(&self, events: &[AuditEventId]) -> Result<()>;
+    }
+
+    #[async_trait]
+    impl TenantStore for TenantStore {
+        async fn memberships(&self, user: UserId) -> Result<Vec<Membership>>;
+        async fn create_organization(
+            &self,
+            new: NewOrganization,
+            event: EventDraft,
+        ) -> Result<Organization>;
+        async fn read(&self, scope: &OrgScope) -> Result<Box<dyn ReadView>>;
+        async fn begin(&self, scope: &OrgScope) -> Result<Box<dyn UnitOfWork>>;
+        async fn ingest(&self, lease: &Lease) -> Result<Box<dyn Ingest>>;
+        async fn finish(
+            &self,
+            lease: &Lease,
+            outcome: FinishOutcome,
+            event: EventDraft,
+        ) -> Result<Finished>;
+    }
+}
+
+mock! {
+    /// A mock of [`ReadView`].
+    pub ReadView {}
+
+    #[async_trait]
+    impl AccountReads for ReadView {
+        async fn account(&mut self, id: CloudAccountId) -> Result<CloudAccount>;
+        async fn accounts(&mut self, page: &PageRequest) -> Result<Page<CloudAccount>>;
+    }
+
+    #[async_trait]
+    impl ScanReads for ReadView {
+        async fn scan(&mut self, id: ScanId) -> Result<Scan>;
+        async fn scans(&mut self, filter: &ScanFilter, page: &PageRequest) -> Result<Page<Scan>>;
+        async fn coverage(&mut self, scan: ScanId) -> Result<Vec<Coverage>>;
+    }
+
+    #[async_trait]
+    impl ResourceReads for ReadView {
+        async fn resources(
+            &mut self,
+            filter: &ResourceFilter,
+            page: &PageRequest,
+        ) -> Result<Page<Resource>>;
+    }
+
+    #[async_trait]
+    impl FindingReads for ReadView {
+        async fn finding(&mut self, account: CloudAccountId, key: &str) -> Result<Finding>;
+        async fn findings(
+            &mut self,
+            filter: &FindingFilter,
+            page: &PageRequest,
+        ) -> Result<Page<Finding>>;
+    }
+
+    #[async_trait]
+    impl JobReads for ReadView {
+        async fn job(&mut self, id: JobId) -> Result<Job>;
+    }
+}
+
+mock! {
+    /// A mock of [`UnitOfWork`].
+    pub UnitOfWork {}
+
+    #[async_trait]
+    impl AccountReads for UnitOfWork {
+        async fn account(&mut self, id: CloudAccountId) -> Result<CloudAccount>;
+        async fn accounts(&mut self, page: &PageRequest) -> Result<Page<CloudAccount>>;
+    }
+
+    #[async_trait]
+    impl AccountWrites for UnitOfWork {
+        async fn insert_account(&mut self, new: NewCloudAccount) -> Result<CloudAccount>;
+        async fn apply_account(
+            &mut self,
+            id: CloudAccountId,
+            version: Version,
+            event: AccountEvent,
+        ) -> Result<CloudAccount>;
+    }
+
+    #[async_trait]
+    impl ScanReads for UnitOfWork {
+        async fn scan(&mut self, id: ScanId) -> Result<Scan>;
+        async fn scans(&mut self, filter: &ScanFilter, page: &PageRequest) -> Result<Page<Scan>>;
+        async fn coverage(&mut self, scan: ScanId) -> Result<Vec<Coverage>>;
+    }
+
+    #[async_trait]
+    impl ScanWrites for UnitOfWork {
+        async fn insert_scan(&mut self, new: NewScan) -> Result<Scan>;
+    }
+
+    #[async_trait]
+    impl JobReads for UnitOfWork {
+        async fn job(&mut self, id: JobId) -> Result<Job>;
+    }
+
+    #[async_trait]
+    impl JobWrites for UnitOfWork {
+        async fn enqueue(&mut self, jobs: Vec<NewJob>) -> Result<Vec<Enqueued>>;
+        async fn cancel_job(&mut self, job: JobId) -> Result<CancelOutcome>;
+    }
+
+    #[async_trait]
+    impl UnitOfWork for UnitOfWork {
+        async fn commit(self: Box<Self>, event: EventDraft) -> Result<AuditEventId>;
+        async fn rollback(self: Box<Self>) -> Result<()>;
+    }
+}
+
+mock! {
+    /// A mock of [`Ingest`].
+    pub Ingest {}
+
+    #[async_trait]
+    impl Ingest for Ingest {
+        async fn start_scan(&mut self, tasks: u64) -> Result<Scan>;
+        async fn put_resources(&mut self, resources: Vec<Resource>) -> Result<()>;
+        async fn put_coverage(&mut self, coverage: Vec<Coverage>) -> Result<()>;
+        async fn put_findings(&mut self, findings: Vec<FindingUpsert>) -> Result<()>;
+        async fn resolve_findings(&mut self, keys: Vec<String>) -> Result<()>;
+        async fn set_progress(&mut self, progress: ScanProgress) -> Result<()>;
+        async fn commit(self: Box<Self>) -> Result<()>;
+    }
+}
+
+mock! {
+    /// A mock of [`CloudScanner`].
+    pub CloudScanner {}
+
+    #[async_trait]
+    impl CloudScanner for CloudScanner {
+        fn provider(&self) -> Provider;
+        async fn plan(&self, target: &ScanTarget) -> Result<ScanPlan>;
+        async fn verify(&self, target: &ScanTarget) -> Result<Verification>;
+        async fn open(&self, target: &ScanTarget, plan: &ScanPlan) -> Result<Box<dyn ScanSession>>;
+    }
+}
+
+mock! {
+    /// A mock of [`ScanSession`].
+    pub ScanSession {}
+
+    #[async_trait]
+    impl ScanSession for ScanSession {
+        async fn scan(&self, task: &ScanTask, checkpoint: Option<String>) -> Result<ScanStream>;
+    }
+}
+
+mock! {
+    /// A mock of [`SecretVault`].
+    pub SecretVault {}
+
+    #[async_trait]
+    impl SecretVault for SecretVault {
+        async fn seal(
+            &self,
+            scope: &OrgScope,
+            id: SecretId,
+            purpose: SecretPurpose,
+            secret: SecretSlice<u8>,
+        ) -> Result<SecretRef>;
+        async fn open(&self, scope: &OrgScope, secret: &SecretRef) -> Result<SecretSlice<u8>>;
+        async fn rotate(
+            &self,
+            scope: &OrgScope,
+            current: &SecretRef,
+            secret: SecretSlice<u8>,
+        ) -> Result<SecretRef>;
+        async fn rewrap(&self, scope: &OrgScope) -> Result<u64>;
+        async fn shred(&self, scope: &OrgScope) -> Result<()>;
+        async fn posture(&self, scope: &OrgScope) -> Result<VaultPosture>;
+    }
+}
+
+mock! {
+    /// A mock of [`AuditSink`].
+    pub AuditSink {}
+
+    #[async_trait]
+    impl AuditSink for AuditSink {
+        async fn append(&self, events: &[AuditEvent]) -> Result<()>;
+        async fn head(&self, organization: OrganizationId) -> Result<LedgerHead>;
+        async fn entries(
+            &self,
+            organization: OrganizationId,
+            first: u64,
+            limit: usize,
+        ) -> Result<Vec<LedgerEntry>>;
+        async fn inclusion_proof(
+            &self,
+            organization: OrganizationId,
+            index: u64,
+            size: u64,
+        ) -> Result<Vec<Hash>>;
+        async fn consistency_proof(
+            &self,
+            organization: OrganizationId,
+            old: u64,
+            new: u64,
+        ) -> Result<Vec<Hash>>;
+    }
+}

@@ -1,0 +1,10 @@
+//! How a list of cases becomes tests, and what every case shares.
+
+mod assert;
+mod dropped;
+mod macros;
+mod run;
+
+pub use assert::{near, refused};
+pub use dropped::dropped_after;
+pub use run::{CASE_DEADLINE, report, run};

@@ -1,0 +1,308 @@
+//! Ingest batches: what a processor writes of what it reads.
+
+use serde_json::json;
+use trueno_core::error::ErrorKind;
+use trueno_core::model::{
+    Coverage, CoverageStatus, FindingStatus, ScanProgress, ScanStatus, Severity,
+};
+use trueno_core::money::Saving;
+use trueno_core::port::tenant_store::FindingUpsert;
+use trueno_core::port::{FindingFilter, Ingest, JobOutcome, PageRequest, ResourceFilter, Settlement};
+
+use super::World;
+use crate::fixtures::{Requested, Tenant, coverage, finding, resource, task};
+use crate::suite::{near, refused};
+
+/// Everything that a batch can write.
+async fn write_everything(ingest: &mut dyn Ingest) {
+    let region = "eu-west-1";
+    let resources =
+        vec![resource("ec2.volume", region, "vol-2"), resource("ec2.volume", region, "vol-1")];
+    ingest.put_resources(resources).await.unwrap();
+    ingest
+        .put_coverage(vec![
+            coverage(task("ec2.volume", region), CoverageStatus::Complete),
+            coverage(task("ec2.image", region), CoverageStatus::Denied),
+            Coverage {
+                checkpoint: Some("page 7 \u{1f30d}".to_owned()),
+                ..Coverage::begin(task("ec2.address", region))
+            },
+        ])
+        .await
+        .unwrap();
+    ingest.put_findings(vec![finding("vol-1")]).await.unwrap();
+    let progress = ScanProgress { tasks: 4, tasks_done: 2, resources: 2 };
+    ingest.set_progress(progress).await.unwrap();
+}
+
+/// Checks that nothing of [`write_everything`] is there.
+async fn assert_nothing_written(w: &World, tenant: &Tenant, scan: trueno_core::id::ScanId) {
+    let mut view = w.view(tenant).await;
+    let page = PageRequest::largest();
+    assert_eq!(view.resources(&ResourceFilter::default(), &page).await.unwrap().items, []);
+    assert_eq!(view.findings(&FindingFilter::default(), &page).await.unwrap().items, []);
+    assert_eq!(view.coverage(scan).await.unwrap(), []);
+    assert_eq!(view.scan(scan).await.unwrap().progress.tasks_done, 0);
+}
+
+/// A batch is there as a whole once it is committed, and reads back as it was written (P9: an
+/// amount keeps the source and date of its price).
+pub async fn a_batch_is_applied_as_a_whole(w: World) {
+    let tenant = w.organization().await;
+    let run = w.running_scan(&tenant).await;
+    let before = w.now().await;
+    let mut ingest = w.store.ingest(&run.lease).await.unwrap();
+    write_everything(&mut *ingest).await;
+    ingest.commit().await.unwrap();
+    let after = w.now().await;
+
+    let (mut view, page) = (w.view(&tenant).await, PageRequest::largest());
+    let region = "eu-west-1";
+    let wanted =
+        [resource("ec2.volume", region, "vol-1"), resource("ec2.volume", region, "vol-2")];
+    let found = view.resources(&ResourceFilter::default(), &page).await.unwrap();
+    assert_eq!(found.items, wanted);
+
+    let covered = view.coverage(run.scan).await.unwrap();
+    assert!(covered.is_sorted_by(|a, b| a.task < b.task), "sorted by task: {covered:?}");
+    assert_eq!(covered.len(), 3);
+    assert_eq!(covered[0].checkpoint.as_deref(), Some("page 7 \u{1f30d}"), "where to go on");
+    let denied = coverage(task("ec2.image", region), CoverageStatus::Denied);
+    assert_eq!(covered[1], denied, "P8: what could not be read, and why");
+    assert_eq!(covered[2], coverage(task("ec2.volume", region), CoverageStatus::Complete));
+
+    let wanted = finding("vol-1").draft;
+    let found = view.finding(run.account.id, &wanted.key).await.unwrap();
+    assert_eq!(found.draft, wanted, "P9: the saving with the source and date of its price");
+    assert_eq!((found.account, found.status), (run.account.id, FindingStatus::New));
+    assert_eq!((found.first_scan, found.last_scan), (run.scan, run.scan));
+    near(found.first_seen_at, before, after, "when it was found first");
+    near(found.last_seen_at, before, after, "when it was found last");
+    let progress = ScanProgress { tasks: 4, tasks_done: 2, resources: 2 };
+    assert_eq!(view.scan(run.scan).await.unwrap().progress, progress);
+}
+
+/// P2: before the commit nobody else sees anything of a batch.
+pub async fn nothing_is_visible_before_the_commit(w: World) {
+    let tenant = w.organization().await;
+    let run = w.running_scan(&tenant).await;
+    let mut ingest = w.store.ingest(&run.lease).await.unwrap();
+    write_everything(&mut *ingest).await;
+    assert_nothing_written(&w, &tenant, run.scan).await;
+    ingest.commit().await.unwrap();
+    let mut view = w.view(&tenant).await;
+    assert_eq!(view.coverage(run.scan).await.unwrap().len(), 3, "then everybody does");
+}
+
+/// P2: a batch that is dropped leaves nothing, not even a lock.
+pub async fn a_dropped_batch_leaves_nothing(w: World) {
+    let tenant = w.organization().await;
+    let run = w.running_scan(&tenant).await;
+    let mut ingest = w.store.ingest(&run.lease).await.unwrap();
+    write_everything(&mut *ingest).await;
+    drop(ingest);
+    assert_nothing_written(&w, &tenant, run.scan).await;
+    let mut ingest = w.store.ingest(&run.lease).await.unwrap();
+    write_everything(&mut *ingest).await;
+    ingest.commit().await.unwrap();
+    let mut view = w.view(&tenant).await;
+    assert_eq!(view.coverage(run.scan).await.unwrap().len(), 3, "the next batch goes through");
+}
+
+/// Putting the same again replaces it: resources, coverage and findings are there once.
+pub async fn putting_again_replaces(w: World) {
+    let tenant = w.organization().await;
+    let run = w.running_scan(&tenant).await;
+    let at = "eu-west-1";
+    let mut volume = resource("ec2.volume", at, "vol-1");
+    let mut covered = coverage(task("ec2.volume", at), CoverageStatus::Throttled);
+    let mut upsert = finding("vol-1");
+    for round in 1..=2_u64 {
+        let mut ingest = w.store.ingest(&run.lease).await.unwrap();
+        // Within one batch the last word counts too.
+        for half in 1..=2_u64 {
+            volume.attributes = json!({ "round": round, "half": half });
+            volume.tags.insert("Round".to_owned(), format!("{round}.{half}"));
+            volume.tags.remove("empty");
+            covered.status = CoverageStatus::Complete;
+            covered.error_code = None;
+            covered.pages = round * 10 + half;
+            upsert.draft.severity = if half == 1 { Severity::Low } else { Severity::High };
+            upsert.draft.monthly_saving = Saving::Unknown;
+            upsert.draft.conflict_group = None;
+            ingest.put_resources(vec![volume.clone()]).await.unwrap();
+            ingest.put_coverage(vec![covered.clone()]).await.unwrap();
+            ingest.put_findings(vec![upsert.clone()]).await.unwrap();
+        }
+        ingest.commit().await.unwrap();
+        let (mut view, page) = (w.view(&tenant).await, PageRequest::largest());
+        let found = view.resources(&ResourceFilter::default(), &page).await.unwrap().items;
+        assert_eq!(found, std::slice::from_ref(&volume), "the resource is there once, as put last");
+        assert_eq!(view.coverage(run.scan).await.unwrap(), std::slice::from_ref(&covered));
+        let found = view.findings(&FindingFilter::default(), &page).await.unwrap().items;
+        assert_eq!(found.len(), 1, "the finding is there once");
+        assert_eq!(found[0].draft, upsert.draft, "P9: an unknown saving stays unknown");
+    }
+}
+
+/// A later scan takes over what it sees again, and leaves the rest to the earlier one; a finding
+/// keeps its first scan and time.
+pub async fn a_later_scan_takes_over_what_it_sees(w: World) {
+    let tenant = w.organization().await;
+    let first = w.running_scan(&tenant).await;
+    let at = "eu-west-1";
+    let mut ingest = w.store.ingest(&first.lease).await.unwrap();
+    let both = vec![resource("ec2.volume", at, "vol-1"), resource("ec2.volume", at, "vol-2")];
+    ingest.put_resources(both).await.unwrap();
+    ingest.put_findings(vec![finding("vol-1"), finding("vol-2")]).await.unwrap();
+    ingest.commit().await.unwrap();
+    let account = first.account.clone();
+    let key = finding("vol-1").draft.key;
+    let before = w.view(&tenant).await.finding(account.id, &key).await.unwrap();
+
+    let second = w.running_scan_of(&tenant, account.clone()).await;
+    let mut ingest = w.store.ingest(&second.lease).await.unwrap();
+    ingest.put_resources(vec![resource("ec2.volume", at, "vol-1")]).await.unwrap();
+    let again = FindingUpsert { status: FindingStatus::Open, ..finding("vol-1") };
+    ingest.put_findings(vec![again]).await.unwrap();
+    ingest.commit().await.unwrap();
+
+    let (mut view, page) = (w.view(&tenant).await, PageRequest::largest());
+    for (scan, native_id) in [(second.scan, "vol-1"), (first.scan, "vol-2")] {
+        let resources = ResourceFilter::default().with_scan(scan);
+        let found = view.resources(&resources, &page).await.unwrap().items;
+        assert_eq!(found, [resource("ec2.volume", at, native_id)], "last seen by {scan}");
+        let findings = FindingFilter::default().with_scan(scan);
+        let found = view.findings(&findings, &page).await.unwrap().items;
+        assert_eq!(found.len(), 1, "last found by {scan}");
+        assert_eq!(found[0].draft.resource.native_id, native_id);
+    }
+    let after = view.finding(account.id, &key).await.unwrap();
+    assert_eq!((after.status, after.last_scan), (FindingStatus::Open, second.scan));
+    assert_eq!(after.first_scan, first.scan, "the scan that found it first stays");
+    assert_eq!(after.first_seen_at, before.first_seen_at, "and so does its time");
+    assert!(after.last_seen_at >= before.last_seen_at);
+    assert!(after.version > before.version, "the row changed");
+}
+
+/// P8: resolving marks findings of the scan's own account, and passes over keys that are not there.
+pub async fn resolving_marks_findings_of_the_account(w: World) {
+    let tenant = w.organization().await;
+    let other = w.running_scan(&tenant).await;
+    let mut ingest = w.store.ingest(&other.lease).await.unwrap();
+    ingest.put_findings(vec![finding("vol-1")]).await.unwrap();
+    ingest.commit().await.unwrap();
+
+    let run = w.running_scan(&tenant).await;
+    let mut ingest = w.store.ingest(&run.lease).await.unwrap();
+    ingest.put_findings(vec![finding("vol-1"), finding("vol-2")]).await.unwrap();
+    ingest.commit().await.unwrap();
+    let key = finding("vol-1").draft.key;
+    let mut ingest = w.store.ingest(&run.lease).await.unwrap();
+    ingest.resolve_findings(vec!["no/such/key".to_owned(), key.clone()]).await.unwrap();
+    ingest.resolve_findings(Vec::new()).await.unwrap();
+    ingest.commit().await.unwrap();
+
+    let (mut view, page) = (w.view(&tenant).await, PageRequest::largest());
+    let resolved = view.finding(run.account.id, &key).await.unwrap();
+    assert_eq!(resolved.status, FindingStatus::Resolved);
+    assert_eq!(resolved.draft, finding("vol-1").draft, "what was found stays on record");
+    let standing = FindingFilter::default().with_account(run.account.id).standing();
+    let found = view.findings(&standing, &page).await.unwrap().items;
+    assert_eq!(found.len(), 1, "what is resolved no longer stands");
+    assert_eq!(found[0].draft.key, finding("vol-2").draft.key);
+    let same_key = view.finding(other.account.id, &key).await.unwrap();
+    assert_eq!(same_key.status, FindingStatus::New, "another account's finding stays");
+}
+
+/// Saying again that a scan runs, in a second attempt, keeps the time at which it first began.
+pub async fn a_second_attempt_keeps_the_first_start(w: World) {
+    let tenant = w.organization().await;
+    let account = w.account(&tenant).await;
+    let Requested { scan, .. } = w.request_scan(&tenant, &account).await;
+    let lease = w.claim_one().await;
+    let before = w.now().await;
+    let first = w.start(&lease, 4).await;
+    assert_eq!((first.id, first.status), (scan, ScanStatus::Running));
+    near(first.started_at.unwrap(), before, w.now().await, "when the scan began");
+    assert_eq!(first.progress.tasks, 4);
+    assert!(first.version > 1, "the row changed");
+    assert_eq!(w.read_scan(&tenant, scan).await, first, "what was answered is what is read");
+
+    let lease = w.take_over().await;
+    let second = w.start(&lease, 6).await;
+    assert_eq!(second.status, ScanStatus::Running);
+    assert_eq!(second.started_at, first.started_at, "it began once");
+    assert_eq!(second.progress.tasks, 6);
+}
+
+/// A lease whose job runs no scan has nothing to write to: every method answers so, and a batch of
+/// nothing still commits.
+pub async fn a_lease_without_a_scan_writes_nothing(w: World) {
+    let tenant = w.organization().await;
+    w.enqueue(&tenant, w.job()).await;
+    let lease = w.claim_one().await;
+    let open = async || w.store.ingest(&lease).await.unwrap();
+    let what = "a job that runs no scan";
+    let volume = resource("ec2.volume", "eu-west-1", "vol-1");
+    let covered = coverage(task("ec2.volume", "eu-west-1"), CoverageStatus::Complete);
+    let upsert = finding("vol-1");
+    refused(open().await.start_scan(1).await, ErrorKind::NotFound, what);
+    refused(open().await.put_resources(vec![volume]).await, ErrorKind::NotFound, what);
+    refused(open().await.put_coverage(vec![covered]).await, ErrorKind::NotFound, what);
+    let keys = vec![upsert.draft.key.clone()];
+    refused(open().await.put_findings(vec![upsert]).await, ErrorKind::NotFound, what);
+    refused(open().await.resolve_findings(keys).await, ErrorKind::NotFound, what);
+    let progress = ScanProgress::default();
+    refused(open().await.set_progress(progress).await, ErrorKind::NotFound, what);
+    open().await.commit().await.unwrap();
+}
+
+/// A batch of more rows than a page, a statement or a packet likes is applied like any other.
+pub async fn a_large_batch_is_applied(w: World) {
+    const COUNT: usize = 2_500;
+    let tenant = w.organization().await;
+    let run = w.running_scan(&tenant).await;
+    let mut ingest = w.store.ingest(&run.lease).await.unwrap();
+    let ids = || (0..COUNT).map(|nth| format!("vol-{nth:06}"));
+    let resources = ids().map(|id| resource("ec2.volume", "eu-west-1", &id)).collect();
+    ingest.put_resources(resources).await.unwrap();
+    ingest.put_findings(ids().map(|id| finding(&id)).collect()).await.unwrap();
+    ingest.resolve_findings(ids().map(|id| finding(&id).draft.key).collect()).await.unwrap();
+    ingest.commit().await.unwrap();
+    let mut view = w.view(&tenant).await;
+    let (mut resources, mut findings, mut page) = (0, 0, PageRequest::largest());
+    loop {
+        let found = view.resources(&ResourceFilter::default(), &page).await.unwrap();
+        resources += found.items.len();
+        if found.next.is_none() {
+            break;
+        }
+        page = PageRequest::largest().after(found.next);
+    }
+    let mut page = PageRequest::largest();
+    loop {
+        let found = view.findings(&FindingFilter::default(), &page).await.unwrap();
+        findings += found.items.len();
+        assert!(found.items.iter().all(|found| found.status == FindingStatus::Resolved));
+        if found.next.is_none() {
+            break;
+        }
+        page = PageRequest::largest().after(found.next);
+    }
+    assert_eq!((resources, findings), (COUNT, COUNT));
+}
+
+/// Once its job ended, a scan is written to no more.
+pub async fn a_settled_job_writes_no_more(w: World) {
+    let tenant = w.organization().await;
+    let run = w.running_scan(&tenant).await;
+    let mut open = w.store.ingest(&run.lease).await.unwrap();
+    write_everything(&mut *open).await;
+    drop(open);
+    let settlement = Settlement { lease: run.lease.reference(), outcome: JobOutcome::Returned };
+    w.queue.settle(vec![settlement]).await.unwrap();
+    let answer = w.store.ingest(&run.lease).await;
+    refused(answer, ErrorKind::StaleLease, "P3: a lease that was given back");
+    assert_nothing_written(&w, &tenant, run.scan).await;
+}
