@@ -1,0 +1,12 @@
+//! The data: tables per organization, drafts of changes to them, and what is derived from them.
+
+mod database;
+mod draft;
+mod outbox;
+mod sessions;
+mod table;
+mod waiting;
+
+pub(crate) use database::Database;
+pub(crate) use draft::{Draft, JobRow, JobSpec, SeenResource, Tables};
+pub(crate) use table::Overlay;

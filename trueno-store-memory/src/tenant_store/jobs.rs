@@ -1,0 +1,41 @@
+//! Jobs, as their organization sees them.
+
+use async_trait::async_trait;
+use trueno_core::error::Result;
+use trueno_core::id::JobId;
+use trueno_core::model::{Job, NewJob};
+use trueno_core::port::tenant_store::{JobReads, JobWrites};
+use trueno_core::port::{CancelOutcome, Enqueued};
+
+use super::read_view::View;
+use super::unit_of_work::Unit;
+
+#[async_trait]
+impl JobReads for View {
+    async fn job(&mut self, id: JobId) -> Result<Job> {
+        self.look("read_view.job", |draft| draft.job(id))
+    }
+}
+
+#[async_trait]
+impl JobReads for Unit {
+    async fn job(&mut self, id: JobId) -> Result<Job> {
+        self.step("unit_of_work.job", |draft| draft.job(id))
+    }
+}
+
+#[async_trait]
+impl JobWrites for Unit {
+    async fn enqueue(&mut self, jobs: Vec<NewJob>) -> Result<Vec<Enqueued>> {
+        let now = self.store.now();
+        self.step("unit_of_work.enqueue", |draft| draft.enqueue(jobs, now))
+    }
+
+    async fn cancel_job(&mut self, job: JobId) -> Result<CancelOutcome> {
+        let now = self.store.now();
+        // The unit's own event tells of it, and of the scan that ends with it.
+        self.step("unit_of_work.cancel_job", |draft| {
+            Ok(draft.cancel(job, now)?.0)
+        })
+    }
+}

@@ -1,0 +1,26 @@
+//! A view: an organization as of the moment it was opened.
+
+use trueno_core::error::Result;
+
+use super::named;
+use crate::state::Draft;
+
+/// Holds on to the rows of its moment, and to nothing else.
+pub(super) struct View {
+    draft: Draft,
+}
+
+impl View {
+    pub(super) fn new(draft: Draft) -> Self {
+        Self { draft }
+    }
+
+    /// Reads, and names the operation that failed.
+    pub(super) fn look<T>(
+        &self,
+        operation: &'static str,
+        look: impl FnOnce(&Draft) -> Result<T>,
+    ) -> Result<T> {
+        named(operation, look(&self.draft))
+    }
+}
