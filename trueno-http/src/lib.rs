@@ -1,1 +1,58 @@
-//! trueno-http
+//! The control plane of Trueno as an [`axum::Router`] that other services mount.
+//!
+//! | route | who | answers |
+//! |---|---|---|
+//! | `GET /healthz` | anybody | `ok` |
+//! | `GET /` | a member | the page of the organization's latest scan |
+//! | `GET /scans/{id}` | a member | the page of one scan |
+//! | `GET /v1/scans?limit=&cursor=` | a member | scans, newest first, as JSON pages |
+//! | `GET /v1/scans/{id}` | a member | one scan's result as JSON |
+//! | `GET /style.css` | anybody | the pages' one style sheet |
+//!
+//! Who asks is told by an [`Authenticator`] that the embedder brings; what a user may do is looked up
+//! for each request through [`trueno_core::access::authorize`], and nothing else gives a scope (P1).
+//! What may not be seen is answered like what is not there.
+//!
+//! Errors are problem details (RFC 9457, `application/problem+json`): `type`, `title`, `status`,
+//! `detail` and `code`, the last one being
+//! [`ErrorKind::code`](trueno_core::error::ErrorKind::code) or `method_not_allowed`.
+//!
+//! # Mounting
+//! ```
+//! # use std::sync::Arc;
+//! # use trueno_core::access::Identity;
+//! # use trueno_core::clock::SystemClock;
+//! # use trueno_core::id::{IdSource, OrganizationId, UserId};
+//! # use trueno_core::clock::Clock;
+//! use trueno_http::{FixedIdentity, HttpState, loopback_only, router};
+//!
+//! # let store = trueno_store_memory::MemoryStore::new(Arc::new(SystemClock), IdSource::random());
+//! # let (user, organization) = (IdSource::random().next(SystemClock.now()), IdSource::random().next(SystemClock.now()));
+//! let clock = Arc::new(SystemClock);
+//! let identity = FixedIdentity::new(Identity::authenticated(user), organization);
+//! let state = HttpState::new(Arc::new(store), Arc::new(identity), clock);
+//! let trueno = router(state).layer(loopback_only());
+//! let app: axum::Router = axum::Router::new().nest("/trueno", trueno);
+//! ```
+//! Use `nest` or `nest_service`: the router has fallbacks of its own, which `merge` accepts only
+//! where the other router has none. Links on the pages are relative, so that they hold under any
+//! prefix, a reverse proxy's included.
+
+mod api;
+mod authenticator;
+mod extract;
+mod headers;
+mod loopback;
+mod page;
+mod problem;
+mod routes;
+mod state;
+
+pub use api::ScanItem;
+pub use authenticator::{Authenticator, FixedIdentity};
+pub use loopback::{LoopbackOnly, loopback_only};
+pub use routes::router;
+pub use state::HttpState;
+
+#[cfg(test)]
+mod tests;
