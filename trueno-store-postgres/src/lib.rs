@@ -1,1 +1,46 @@
-//! trueno-store-postgres
+//! The Postgres adapter of Trueno: a [`TenantStore`](trueno_core::port::TenantStore) isolated by
+//! row-level security under a signed context, and a [`JobQueue`](trueno_core::port::JobQueue) on
+//! `SKIP LOCKED`, in one schema of any database.
+//!
+//! | step | what |
+//! |---|---|
+//! | [`PostgresConfig`] | where the database is, schema, roles, time-outs |
+//! | [`migrate()`] | prepares or upgrades the schema, as an administrator; safe to run at any time |
+//! | [`PostgresStore::connect`] | opens the store; both ports and the audit outbox are on it |
+//!
+//! It needs PostgreSQL 15.20, 16.16, 17.12, 18.7 or later: older ones leak through forced row-level
+//! security. What it promises (P1, P2, P3, P10) rests on the database, not on this program:
+//!
+//! - Every row belongs to an organization, and every policy compares it with the organization that
+//!   the transaction *entered*, with a message authentication code that no SQL can forge.
+//! - The processor's role holds no key: it enters with a lease that the database checks and locks.
+//! - What crosses organizations is a closed list of functions, in `migrations/0005_across.sql`.
+//!
+//! ```no_run
+//! use trueno_core::vault::{Key, KeyFile};
+//! use trueno_store_postgres::{PostgresConfig, PostgresStore, migrate};
+//!
+//! # async fn run() -> trueno_core::error::Result<()> {
+//! let keys = KeyFile::single(Key::generate()?);
+//! let config = PostgresConfig::new("postgres://admin@localhost/app".to_owned().into());
+//! migrate(&config, &keys).await?;
+//! let store = PostgresStore::connect(config, &keys).await?;
+//! # drop(store);
+//! # Ok(())
+//! # }
+//! ```
+
+mod config;
+mod context;
+mod encode;
+mod error;
+mod job_queue;
+mod migrate;
+mod pool;
+mod server;
+mod store;
+mod tenant_store;
+
+pub use config::{Login, PostgresConfig, WakeUpMode};
+pub use migrate::{MigrationReport, migrate};
+pub use store::PostgresStore;

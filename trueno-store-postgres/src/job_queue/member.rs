@@ -1,0 +1,74 @@
+//! What an organization does with its jobs.
+
+use trueno_core::access::OrgScope;
+use trueno_core::error::Result;
+use trueno_core::id::JobId;
+use trueno_core::model::{EventDraft, JobStatus, NewJob};
+use trueno_core::port::{CancelOutcome, Enqueued, WaitReason};
+
+use crate::encode::RowExt as _;
+use crate::error;
+use crate::pool::Mode;
+use crate::store::PostgresStore;
+use crate::tenant_store::{events, jobs};
+
+pub(super) async fn enqueue(
+    store: &PostgresStore,
+    scope: &OrgScope,
+    jobs: Vec<NewJob>,
+) -> Result<Vec<Enqueued>> {
+    scope.require_write()?;
+    let mut tx = store.enter(scope, Mode::Write).await?;
+    let enqueued = jobs::enqueue(&mut tx, jobs).await?;
+    tx.commit().await?;
+    store.wake();
+    Ok(enqueued)
+}
+
+pub(super) async fn cancel(
+    store: &PostgresStore,
+    scope: &OrgScope,
+    job: JobId,
+) -> Result<CancelOutcome> {
+    scope.require_write()?;
+    let mut tx = store.enter(scope, Mode::Write).await?;
+    let cancelled = jobs::cancel(&mut tx, scope.organization(), job).await?;
+    if let Some(scan) = cancelled.scan {
+        let event = EventDraft::new("job.cancelled", "job", job).with_target("scan", scan);
+        events::stage(
+            &mut tx,
+            store.ids(),
+            scope.organization(),
+            scope.actor(),
+            event,
+        )
+        .await?;
+    }
+    tx.commit().await?;
+    Ok(cancelled.outcome)
+}
+
+pub(super) async fn why_waiting(
+    store: &PostgresStore,
+    scope: &OrgScope,
+    id: JobId,
+) -> Result<WaitReason> {
+    let mut tx = store.enter(scope, Mode::Snapshot).await?;
+    let job = jobs::job(&mut tx, scope.organization(), id).await?;
+    let query = tx.query("select clock_timestamp() as now");
+    let row = query
+        .fetch_one(tx.connection())
+        .await
+        .map_err(error::statement)?;
+    let now = row.time("now")?;
+    tx.rollback().await?;
+    Ok(match job.status {
+        JobStatus::Queued | JobStatus::Failed if job.run_at <= now => WaitReason::Due,
+        JobStatus::Queued => WaitReason::Scheduled { run_at: job.run_at },
+        JobStatus::Failed => WaitReason::Backoff {
+            run_at: job.run_at,
+            last_error: job.last_error,
+        },
+        status => WaitReason::NotWaiting { status },
+    })
+}

@@ -1,0 +1,77 @@
+//! The queue: one file per side of it.
+
+mod member;
+mod settle;
+mod wake_ups;
+mod worker;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use trueno_core::access::OrgScope;
+use trueno_core::error::{Error, Result};
+use trueno_core::id::{JobId, WorkerSessionId};
+use trueno_core::model::NewJob;
+use trueno_core::port::{
+    CancelOutcome, Claim, ClaimRequest, Enqueued, Heartbeat, JobQueue, QueueStats, Recovered,
+    SettleOutcome, Settlement, WaitReason, WakeUps,
+};
+
+use crate::store::PostgresStore;
+
+fn named(operation: &'static str) -> impl FnOnce(Error) -> Error {
+    move |error| error.with_operation(operation)
+}
+
+#[async_trait]
+impl JobQueue for PostgresStore {
+    async fn enqueue(&self, scope: &OrgScope, jobs: Vec<NewJob>) -> Result<Vec<Enqueued>> {
+        member::enqueue(self, scope, jobs)
+            .await
+            .map_err(named("job_queue.enqueue"))
+    }
+
+    async fn claim(&self, request: &ClaimRequest) -> Result<Vec<Claim>> {
+        worker::claim(self, request)
+            .await
+            .map_err(named("job_queue.claim"))
+    }
+
+    async fn heartbeat(&self, session: WorkerSessionId, lease_for: Duration) -> Result<Heartbeat> {
+        worker::heartbeat(self, session, lease_for)
+            .await
+            .map_err(named("job_queue.heartbeat"))
+    }
+
+    async fn settle(&self, settlements: Vec<Settlement>) -> Result<Vec<SettleOutcome>> {
+        settle::settle(self, settlements)
+            .await
+            .map_err(named("job_queue.settle"))
+    }
+
+    async fn cancel(&self, scope: &OrgScope, job: JobId) -> Result<CancelOutcome> {
+        member::cancel(self, scope, job)
+            .await
+            .map_err(named("job_queue.cancel"))
+    }
+
+    async fn recover_expired(&self, limit: usize) -> Result<Recovered> {
+        worker::recover_expired(self, limit)
+            .await
+            .map_err(named("job_queue.recover_expired"))
+    }
+
+    async fn wake_ups(&self) -> Result<WakeUps> {
+        wake_ups::wake_ups(self).map_err(named("job_queue.wake_ups"))
+    }
+
+    async fn stats(&self) -> Result<QueueStats> {
+        worker::stats(self).await.map_err(named("job_queue.stats"))
+    }
+
+    async fn why_waiting(&self, scope: &OrgScope, job: JobId) -> Result<WaitReason> {
+        member::why_waiting(self, scope, job)
+            .await
+            .map_err(named("job_queue.why_waiting"))
+    }
+}

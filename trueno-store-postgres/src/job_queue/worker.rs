@@ -1,0 +1,178 @@
+//! What workers and operators do, across organizations: through definer functions.
+
+use std::time::Duration;
+
+use sqlx::postgres::PgRow;
+use sqlx::postgres::types::PgInterval;
+use trueno_core::error::{Error, Result};
+use trueno_core::id::{AuditEventId, LeaseToken, WorkerSessionId};
+use trueno_core::model::{JobKind, JobPayload};
+use trueno_core::port::tenant_store::CRASH_LOOPED;
+use trueno_core::port::{
+    Claim, ClaimRequest, Heartbeat, HeldLease, LeaseRef, QueueStats, Recovered,
+};
+use trueno_core::state::job::LOST_LEASE_LIMIT;
+use uuid::Uuid;
+
+use crate::encode::RowExt as _;
+use crate::error;
+use crate::store::PostgresStore;
+
+/// The most jobs that one claim or recovery takes: what is left waits for the next.
+const MOST: usize = 1_000;
+
+const LEASE: std::ops::RangeInclusive<Duration> =
+    Duration::from_secs(1)..=Duration::from_secs(3_600);
+
+pub(super) async fn claim(store: &PostgresStore, request: &ClaimRequest) -> Result<Vec<Claim>> {
+    if request.kinds.is_empty() {
+        return Err(Error::invalid("kinds", "needs at least one"));
+    }
+    let limit = limit(request.limit)?;
+    let lease = interval(request.lease_for)?;
+    let mut tx = store.begin_processor().await?;
+    let now = tx.now();
+    let tokens: Vec<Uuid> = (0..limit)
+        .map(|_| store.ids().next::<LeaseToken>(now).as_uuid())
+        .collect();
+    let kinds: Vec<&str> = request.kinds.iter().map(JobKind::as_str).collect();
+    let query = tx.query("select * from claim($1, $2, $3, $4, $5, $6)");
+    let rows = query
+        .bind(request.session.as_uuid())
+        .bind(&request.worker)
+        .bind(kinds)
+        .bind(limit)
+        .bind(lease)
+        .bind(tokens)
+        .fetch_all(tx.connection())
+        .await
+        .map_err(error::statement)?;
+    let claims = rows
+        .iter()
+        .map(|row| decode(row, request.session))
+        .collect::<Result<Vec<Claim>>>()?;
+    tx.commit().await?;
+    Ok(claims)
+}
+
+fn decode(row: &PgRow, session: WorkerSessionId) -> Result<Claim> {
+    Ok(Claim {
+        lease: LeaseRef {
+            organization: row.id("organization_id")?,
+            job: row.id("id")?,
+            token: row.id("token")?,
+            session,
+        },
+        kind: row.parsed("kind")?,
+        payload: JobPayload {
+            version: row.count("payload_version")?,
+            body: row.json("payload")?,
+        },
+        failed_attempts: row.count("failed_attempts")?,
+        max_attempts: row.count("max_attempts")?,
+        lost_leases: row.count("lost_leases")?,
+        enqueued_at: row.time("created_at")?,
+        expires_at: row.time("expires_at")?,
+    })
+}
+
+pub(super) async fn heartbeat(
+    store: &PostgresStore,
+    session: WorkerSessionId,
+    lease_for: Duration,
+) -> Result<Heartbeat> {
+    let lease = interval(lease_for)?;
+    let mut tx = store.begin_processor().await?;
+    let query = tx.query("select * from heartbeat($1, $2)");
+    let rows = query
+        .bind(session.as_uuid())
+        .bind(lease)
+        .fetch_all(tx.connection())
+        .await
+        .map_err(error::statement)?;
+    let expires_at = rows
+        .first()
+        .ok_or_else(Error::stale_lease)?
+        .time("expires_at")?;
+    let mut held = Vec::with_capacity(rows.len());
+    for row in &rows {
+        // The one row of a session that holds nothing names no job.
+        let Some(job) = row.id_opt("id")? else {
+            continue;
+        };
+        let lease = LeaseRef {
+            organization: row.id("organization_id")?,
+            job,
+            token: row.id("token")?,
+            session,
+        };
+        held.push(HeldLease {
+            lease,
+            cancel_requested: row.flag("cancel_requested")?,
+        });
+    }
+    tx.commit().await?;
+    Ok(Heartbeat { expires_at, held })
+}
+
+pub(super) async fn recover_expired(store: &PostgresStore, most: usize) -> Result<Recovered> {
+    let limit = limit(most)?;
+    let mut tx = store.begin_processor().await?;
+    let now = tx.now();
+    let events: Vec<Uuid> = (0..limit)
+        .map(|_| store.ids().next::<AuditEventId>(now).as_uuid())
+        .collect();
+    let query = tx.query("select * from recover_expired($1, $2, $3, $4)");
+    let row = query
+        .bind(limit)
+        .bind(i64::from(LOST_LEASE_LIMIT))
+        .bind(CRASH_LOOPED)
+        .bind(events)
+        .fetch_one(tx.connection())
+        .await
+        .map_err(error::statement)?;
+    let recovered = Recovered {
+        requeued: row.count("requeued")?,
+        dead: row.count("dead")?,
+        cancelled: row.count("cancelled")?,
+    };
+    tx.commit().await?;
+    if recovered.requeued > 0 {
+        store.wake();
+    }
+    Ok(recovered)
+}
+
+pub(super) async fn stats(store: &PostgresStore) -> Result<QueueStats> {
+    let mut tx = store.begin_processor().await?;
+    let query = tx.query("select * from queue_stats()");
+    let row = query
+        .fetch_one(tx.connection())
+        .await
+        .map_err(error::statement)?;
+    tx.rollback().await?;
+    Ok(QueueStats {
+        due: row.count("due")?,
+        scheduled: row.count("scheduled")?,
+        running: row.count("running")?,
+    })
+}
+
+fn limit(limit: usize) -> Result<i32> {
+    if limit == 0 {
+        return Err(Error::invalid("limit", "needs at least 1"));
+    }
+    Ok(i32::try_from(limit.min(MOST)).unwrap_or(i32::MAX))
+}
+
+fn interval(lease_for: Duration) -> Result<PgInterval> {
+    if !LEASE.contains(&lease_for) {
+        return Err(Error::invalid("lease", "needs 1 second to 1 hour"));
+    }
+    let microseconds = i64::try_from(lease_for.as_micros()).unwrap_or(i64::MAX);
+    Ok(PgInterval {
+        months: 0,
+        days: 0,
+        microseconds,
+    })
+}

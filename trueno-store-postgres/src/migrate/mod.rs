@@ -1,0 +1,318 @@
+//! Preparing and upgrading the schema.
+//!
+//! Everything but the roles, which belong to the whole server, is one transaction: a migration that
+//! fails leaves nothing half-made. A lock in the database lets several processes try at once.
+
+mod files;
+mod roles;
+
+use sqlx::postgres::PgConnection;
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, Row as _};
+use trueno_core::error::{Error, ErrorKind, Result};
+use trueno_core::vault::KeyFile;
+
+pub(crate) use files::{LATEST, OLDEST_BINARY};
+use files::{MIGRATIONS, Migration, RunsAs};
+
+use crate::config::{Names, PostgresConfig};
+use crate::context::ContextKey;
+use crate::encode::RowExt as _;
+use crate::{error, pool, server};
+
+/// What [`migrate`] did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MigrationReport {
+    /// The migrations that were applied now, in order; empty where the schema was up to date.
+    pub applied: Vec<&'static str>,
+    /// The schema's version now.
+    pub version: u32,
+    /// Ids of the keys that contexts may be signed with.
+    pub keys: Vec<String>,
+}
+
+/// Prepares the database of `config` for this program, or upgrades it: roles, schema, tables,
+/// policies, and the context keys derived from `keys`. Idempotent, and safe from several processes
+/// at once.
+///
+/// The URL logs in as an administrator: a superuser, or a role with `CREATEROLE` and `CREATE` on the
+/// database.
+///
+/// # Errors
+/// [`ErrorKind::Unavailable`] where the server cannot be reached; [`ErrorKind::Unsupported`] where
+/// it is too old, or the schema was made by a newer program that no longer serves this one;
+/// [`ErrorKind::Corrupt`] where a migration that was applied differs from this program's;
+/// [`ErrorKind::Config`] for malformed names, roles that could pass row-level security by, and a
+/// schema that belongs to somebody else; [`ErrorKind::Denied`] where the login may not do it.
+/// Nothing was changed then, roles apart.
+///
+/// # Cancel-safety
+/// A dropped call was applied as a whole or not at all, roles apart.
+pub async fn migrate(config: &PostgresConfig, keys: &KeyFile) -> Result<MigrationReport> {
+    let names = config.names()?;
+    let mut connection = pool::connect(config, &config.url).await?;
+    server::check(pool::server_version(&mut connection).await?)?;
+    roles::ensure(&mut connection, &names).await?;
+    let report = in_one_transaction(&mut connection, &names, keys).await?;
+    // Committed already; a goodbye that is lost changes nothing.
+    let _ = connection.close().await;
+    Ok(report)
+}
+
+async fn in_one_transaction(
+    connection: &mut PgConnection,
+    names: &Names,
+    keys: &KeyFile,
+) -> Result<MigrationReport> {
+    let mut transaction = connection.begin().await.map_err(error::statement)?;
+    let connection = &mut *transaction;
+    run(
+        connection,
+        "set local statement_timeout = 0; set local lock_timeout = 0",
+    )
+    .await?;
+    sqlx::query("select pg_advisory_xact_lock(hashtextextended($1, 0))")
+        .bind(format!("trueno migrate {}", names.schema))
+        .execute(&mut *connection)
+        .await
+        .map_err(error::statement)?;
+    create_schema(connection, names).await?;
+    run(connection, &names.fill_in(BOOTSTRAP)).await?;
+    let applied = apply_missing(connection, names).await?;
+    run(connection, &names.fill_in("set local role \"@owner@\"")).await?;
+    let keys = register(connection, keys, &names.schema).await?;
+    let version = read_version(connection).await?.latest;
+    transaction.commit().await.map_err(error::commit)?;
+    Ok(MigrationReport {
+        applied,
+        version,
+        keys,
+    })
+}
+
+/// Tables that know which migrations were applied. As the owner, like everything from here on.
+const BOOTSTRAP: &str = r#"
+set local search_path = "@schema@", pg_temp;
+set local client_min_messages = warning;
+set local role "@owner@";
+grant usage on schema "@schema@" to "@system@", "@app@", "@processor@", "@sequencer@";
+create table if not exists schema_migration (
+    version bigint primary key,
+    name text not null,
+    checksum text not null,
+    applied_at timestamptz not null default clock_timestamp()
+);
+create table if not exists schema_info (
+    only_row boolean primary key default true check (only_row),
+    oldest_binary bigint not null
+);
+"#;
+
+async fn create_schema(connection: &mut PgConnection, names: &Names) -> Result<()> {
+    let owner = sqlx::query(
+        "select r.rolname::text as owner from pg_namespace n join pg_roles r on r.oid = n.nspowner
+         where n.nspname = $1",
+    )
+    .bind(&names.schema)
+    .fetch_optional(&mut *connection)
+    .await
+    .map_err(error::statement)?;
+    match owner.map(|row| row.text("owner")).transpose()? {
+        None => {
+            run(
+                connection,
+                &names.fill_in("create schema \"@schema@\" authorization \"@owner@\""),
+            )
+            .await
+        }
+        Some(owner) if owner == names.owner => Ok(()),
+        Some(owner) => Err(Error::new(
+            ErrorKind::Config,
+            format!(
+                "the schema {} belongs to the role {owner}, not to {}; choose another schema or \
+                 role prefix",
+                names.schema, names.owner
+            ),
+        )),
+    }
+}
+
+async fn apply_missing(connection: &mut PgConnection, names: &Names) -> Result<Vec<&'static str>> {
+    let rows = sqlx::query("select version, name, checksum from schema_migration order by version")
+        .fetch_all(&mut *connection)
+        .await
+        .map_err(error::statement)?;
+    let mut applied = Vec::new();
+    for row in &rows {
+        applied.push((row.count::<u32>("version")?, row.text("checksum")?));
+    }
+    if applied.last().is_some_and(|(version, _)| *version > LATEST) {
+        // A newer program was here: what it made is not for this one to touch.
+        read_version(connection).await?.serves_this_program()?;
+        return Ok(Vec::new());
+    }
+    let mut now = Vec::new();
+    for migration in MIGRATIONS {
+        match applied
+            .iter()
+            .find(|(version, _)| *version == migration.version)
+        {
+            Some((_, checksum)) if *checksum == migration.checksum() => {}
+            Some(_) => {
+                return Err(Error::new(
+                    ErrorKind::Corrupt,
+                    format!(
+                        "the migration {} was applied in another form than this program's; use \
+                         the program that applied it, or a newer one",
+                        migration.name
+                    ),
+                ));
+            }
+            None => {
+                apply(connection, names, migration).await?;
+                now.push(migration.name);
+            }
+        }
+    }
+    if !now.is_empty() {
+        sqlx::query(
+            "insert into schema_info (oldest_binary) values ($1)
+             on conflict (only_row) do update set oldest_binary = excluded.oldest_binary",
+        )
+        .bind(i64::from(OLDEST_BINARY))
+        .execute(&mut *connection)
+        .await
+        .map_err(error::statement)?;
+    }
+    Ok(now)
+}
+
+async fn apply(connection: &mut PgConnection, names: &Names, migration: &Migration) -> Result<()> {
+    let sql = names.fill_in(migration.sql);
+    let result = match migration.runs_as {
+        RunsAs::Owner => run(connection, &sql).await,
+        // The system role makes its functions itself, and may make nothing else afterwards.
+        RunsAs::System => {
+            let before = "grant create on schema \"@schema@\" to \"@system@\";
+                set local role \"@system@\";";
+            let after = "set local role \"@owner@\";
+                revoke create on schema \"@schema@\" from \"@system@\";";
+            run(
+                connection,
+                &[&names.fill_in(before), &sql, &*names.fill_in(after)].concat(),
+            )
+            .await
+        }
+    };
+    result.map_err(|error| error.with_detail(format!("migration {}", migration.name)))?;
+    sqlx::query("insert into schema_migration (version, name, checksum) values ($1, $2, $3)")
+        .bind(i64::from(migration.version))
+        .bind(migration.name)
+        .bind(migration.checksum())
+        .execute(&mut *connection)
+        .await
+        .map_err(error::statement)?;
+    Ok(())
+}
+
+/// Lets the database verify contexts that are signed with any key of the file. Keys that are no
+/// longer in it stay: processes that still use them go on.
+async fn register(
+    connection: &mut PgConnection,
+    keys: &KeyFile,
+    schema: &str,
+) -> Result<Vec<String>> {
+    let mut ids = Vec::new();
+    for key in keys.keys() {
+        let pads = ContextKey::derived(key, schema).pads();
+        sqlx::query(
+            "insert into context_key (key_id, inner_pad, outer_pad) values ($1, $2, $3)
+             on conflict (key_id) do update
+                set inner_pad = excluded.inner_pad, outer_pad = excluded.outer_pad",
+        )
+        .bind(&pads.key_id)
+        .bind(&pads.inner[..])
+        .bind(&pads.outer[..])
+        .execute(&mut *connection)
+        .await
+        .map_err(error::statement)?;
+        ids.push(pads.key_id);
+    }
+    Ok(ids)
+}
+
+/// What a schema says of itself.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SchemaVersion {
+    latest: u32,
+    oldest_binary: u32,
+}
+
+impl SchemaVersion {
+    /// Refuses a schema that lacks a migration, or that a newer program made for newer ones only.
+    pub(crate) fn serves_this_program(self) -> Result<()> {
+        if self.latest < LATEST {
+            return Err(not_migrated());
+        }
+        if self.oldest_binary > LATEST {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                format!(
+                    "the database schema is at version {} and serves programs of version {} on; \
+                     this one is at {LATEST}: upgrade it",
+                    self.latest, self.oldest_binary
+                ),
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// The schema is not there, or not as this program needs it.
+pub(crate) fn not_migrated() -> Error {
+    Error::new(
+        ErrorKind::Unsupported,
+        "the database is not prepared for this version: run `trueno migrate`",
+    )
+}
+
+/// Reads the version of the schema on the search path.
+pub(crate) async fn read_version(connection: &mut PgConnection) -> Result<SchemaVersion> {
+    let row = sqlx::query(
+        "select coalesce((select max(version) from schema_migration), 0) as latest,
+            coalesce((select oldest_binary from schema_info), 0) as oldest_binary",
+    )
+    .persistent(false)
+    .fetch_one(connection)
+    .await
+    .map_err(error::statement)?;
+    Ok(SchemaVersion {
+        latest: row.count("latest")?,
+        oldest_binary: row.count("oldest_binary")?,
+    })
+}
+
+/// Whether the schema has been made at all, asked without any privilege on it.
+pub(crate) async fn exists(connection: &mut PgConnection, schema: &str) -> Result<bool> {
+    let row = sqlx::query(
+        "select exists (
+            select from pg_class c join pg_namespace n on n.oid = c.relnamespace
+            where n.nspname = $1 and c.relname = 'schema_migration'
+         ) as found",
+    )
+    .persistent(false)
+    .bind(schema)
+    .fetch_one(connection)
+    .await
+    .map_err(error::statement)?;
+    row.try_get("found").map_err(error::statement)
+}
+
+/// Runs statements whose only variable parts are names that were checked.
+async fn run(connection: &mut PgConnection, sql: &str) -> Result<()> {
+    connection
+        .execute(sqlx::raw_sql(AssertSqlSafe(sql)))
+        .await
+        .map_err(error::statement)?;
+    Ok(())
+}

@@ -1,0 +1,302 @@
+//! Jobs, as their organization sees and changes them.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use sqlx::postgres::PgRow;
+use sqlx::types::Json;
+use trueno_core::error::{Error, Result};
+use trueno_core::id::{JobId, OrganizationId, ScanId};
+use trueno_core::model::{Job, JobStatus, NewJob};
+use trueno_core::port::tenant_store::{JobReads, JobWrites};
+use trueno_core::port::{CancelOutcome, Enqueued};
+use trueno_core::state::job::{self, JobEvent, JobState};
+use trueno_core::state::scan::ScanEvent;
+
+use super::unit::{PgUnitOfWork, step};
+use super::{scans, view};
+use crate::encode::RowExt as _;
+use crate::error;
+use crate::pool::{Tx, moment};
+
+view::reads! {
+    JobReads {
+        fn job(id: JobId) -> Job;
+    } for view and unit
+}
+
+#[async_trait]
+impl JobWrites for PgUnitOfWork {
+    async fn enqueue(&mut self, jobs: Vec<NewJob>) -> Result<Vec<Enqueued>> {
+        let enqueued = step!(self, enqueue, tx => enqueue(&mut tx, jobs))?;
+        self.enqueued = true;
+        Ok(enqueued)
+    }
+
+    async fn cancel_job(&mut self, job: JobId) -> Result<CancelOutcome> {
+        let cancelled: Result<Cancelled> =
+            step!(self, cancel_job, tx => cancel(&mut tx, self.organization(), job));
+        Ok(cancelled?.outcome)
+    }
+}
+
+/// One job, live or finished.
+pub(crate) async fn job(tx: &mut Tx, organization: OrganizationId, id: JobId) -> Result<Job> {
+    let query = tx.query(
+        "select organization_id, id, kind, status, failed_attempts, max_attempts, lost_leases,
+            cancel_requested, run_at, created_at, null::timestamptz as finished_at, last_error
+         from job where organization_id = $1 and id = $2
+         union all
+         select organization_id, id, kind, status, failed_attempts, max_attempts, lost_leases,
+            cancel_requested, run_at, created_at, finished_at, last_error
+         from job_history where organization_id = $1 and id = $2",
+    );
+    let row = query
+        .bind(organization.as_uuid())
+        .bind(id.as_uuid())
+        .fetch_optional(tx.connection())
+        .await
+        .map_err(error::statement)?
+        .ok_or_else(not_found)?;
+    Ok(Job {
+        id: row.id("id")?,
+        organization: row.id("organization_id")?,
+        kind: row.parsed("kind")?,
+        status: row.parsed("status")?,
+        failed_attempts: row.count("failed_attempts")?,
+        max_attempts: row.count("max_attempts")?,
+        lost_leases: row.count("lost_leases")?,
+        cancel_requested: row.flag("cancel_requested")?,
+        run_at: row.time("run_at")?,
+        created_at: row.time("created_at")?,
+        finished_at: row.time_opt("finished_at")?,
+        last_error: row.text_opt("last_error")?,
+    })
+}
+
+/// Enqueues jobs in the organization that the transaction entered.
+pub(crate) async fn enqueue(tx: &mut Tx, jobs: Vec<NewJob>) -> Result<Vec<Enqueued>> {
+    if jobs.is_empty() {
+        return Ok(Vec::new());
+    }
+    let query = tx.query("select created, job_id from enqueue($1, $2, $3, $4, $5, $6, $7, $8)");
+    let rows = query
+        .bind(jobs.iter().map(|job| job.id.as_uuid()).collect::<Vec<_>>())
+        .bind(jobs.iter().map(|job| job.kind.as_str()).collect::<Vec<_>>())
+        .bind(
+            jobs.iter()
+                .map(|job| i64::from(job.payload.version))
+                .collect::<Vec<_>>(),
+        )
+        .bind(
+            jobs.iter()
+                .map(|job| Json(&job.payload.body))
+                .collect::<Vec<_>>(),
+        )
+        .bind(
+            jobs.iter()
+                .map(|job| job.dedupe_key.as_deref())
+                .collect::<Vec<_>>(),
+        )
+        .bind(jobs.iter().map(|job| job.priority).collect::<Vec<_>>())
+        .bind(
+            jobs.iter()
+                .map(|job| job.run_at.map(moment))
+                .collect::<Vec<_>>(),
+        )
+        .bind(
+            jobs.iter()
+                .map(|job| i64::from(job.max_attempts))
+                .collect::<Vec<_>>(),
+        )
+        .fetch_all(tx.connection())
+        .await
+        .map_err(error::statement)?;
+    rows.iter()
+        .map(|row| {
+            let job = row.id("job_id")?;
+            Ok(if row.flag("created")? {
+                Enqueued::Created(job)
+            } else {
+                Enqueued::Duplicate(job)
+            })
+        })
+        .collect()
+}
+
+/// A live job as its machine sees it, locked, and the database's time.
+#[derive(Debug)]
+pub(super) struct Locked {
+    pub(super) state: JobState,
+    pub(super) now: Timestamp,
+}
+
+/// Reads a live job that the transaction has locked, or locks by this.
+async fn lock(tx: &mut Tx, organization: OrganizationId, id: JobId) -> Result<Option<Locked>> {
+    // Not FOR UPDATE: a writer that holds the job's lease does not have to be waited for to ask
+    // the job to stop. Whatever ends a lease has locked the row FOR UPDATE before it comes here.
+    let query = tx.query(
+        "select status, token, failed_attempts, max_attempts, lost_leases, cancel_requested, run_at,
+            clock_timestamp() as now
+         from job where organization_id = $1 and id = $2 for no key update",
+    );
+    let row = query
+        .bind(organization.as_uuid())
+        .bind(id.as_uuid())
+        .fetch_optional(tx.connection())
+        .await
+        .map_err(error::statement)?;
+    row.map(|row: PgRow| {
+        Ok(Locked {
+            state: JobState {
+                status: row.parsed("status")?,
+                token: row.id_opt("token")?,
+                failed_attempts: row.count("failed_attempts")?,
+                max_attempts: row.count("max_attempts")?,
+                lost_leases: row.count("lost_leases")?,
+                cancel_requested: row.flag("cancel_requested")?,
+                run_at: row.time("run_at")?,
+            },
+            now: row.time("now")?,
+        })
+    })
+    .transpose()
+}
+
+/// Reads the live job whose lease the transaction entered with.
+pub(super) async fn held(tx: &mut Tx, organization: OrganizationId, id: JobId) -> Result<Locked> {
+    lock(tx, organization, id)
+        .await?
+        .ok_or_else(Error::stale_lease)
+}
+
+/// Puts a job that is no longer held back in line, or into history. The token stays, so that its
+/// holder learns that it was settled.
+pub(super) async fn release(
+    tx: &mut Tx,
+    organization: OrganizationId,
+    id: JobId,
+    to: &JobState,
+    last_error: Option<&str>,
+) -> Result<()> {
+    if to.status.is_terminal() {
+        return bury(tx, organization, id, to, last_error).await;
+    }
+    let query = tx.query(
+        "update job set
+            status = $3, failed_attempts = $4, run_at = $5, last_error = coalesce($6, last_error),
+            locked_by = null, locked_worker = null
+         where organization_id = $1 and id = $2",
+    );
+    query
+        .bind(organization.as_uuid())
+        .bind(id.as_uuid())
+        .bind(to.status.as_str())
+        .bind(i64::from(to.failed_attempts))
+        .bind(moment(to.run_at))
+        .bind(last_error)
+        .execute(tx.connection())
+        .await
+        .map_err(error::statement)?;
+    Ok(())
+}
+
+/// Moves a live job into history, in one statement.
+async fn bury(
+    tx: &mut Tx,
+    organization: OrganizationId,
+    id: JobId,
+    to: &JobState,
+    last_error: Option<&str>,
+) -> Result<()> {
+    let query = tx.query(
+        "with gone as (delete from job where organization_id = $1 and id = $2 returning *)
+         insert into job_history (
+            organization_id, id, kind, payload_version, payload, dedupe_key, priority, run_at,
+            max_attempts, failed_attempts, lost_leases, status, cancel_requested, created_at,
+            last_error, token
+         ) select
+            organization_id, id, kind, payload_version, payload, dedupe_key, priority, run_at,
+            max_attempts, $3, lost_leases, $4, cancel_requested, created_at,
+            coalesce($5, last_error), token
+         from gone",
+    );
+    query
+        .bind(organization.as_uuid())
+        .bind(id.as_uuid())
+        .bind(i64::from(to.failed_attempts))
+        .bind(to.status.as_str())
+        .bind(last_error)
+        .execute(tx.connection())
+        .await
+        .map_err(error::statement)?;
+    Ok(())
+}
+
+/// What a request to cancel did.
+#[derive(Debug)]
+pub(crate) struct Cancelled {
+    /// What is answered.
+    pub(crate) outcome: CancelOutcome,
+    /// The scan that ended with the job.
+    pub(crate) scan: Option<ScanId>,
+}
+
+/// Asks to stop a job, and ends its scan where it had not begun.
+pub(crate) async fn cancel(
+    tx: &mut Tx,
+    organization: OrganizationId,
+    id: JobId,
+) -> Result<Cancelled> {
+    let Some(Locked { state, now }) = lock(tx, organization, id).await? else {
+        let status = finished(tx, organization, id)
+            .await?
+            .ok_or_else(not_found)?;
+        return Ok(Cancelled {
+            outcome: CancelOutcome::AlreadyFinished(status),
+            scan: None,
+        });
+    };
+    let to = job::apply(&state, JobEvent::CancelRequested, now)?.to;
+    if to.status == JobStatus::Running {
+        let query = tx
+            .query("update job set cancel_requested = true where organization_id = $1 and id = $2");
+        query
+            .bind(organization.as_uuid())
+            .bind(id.as_uuid())
+            .execute(tx.connection())
+            .await
+            .map_err(error::statement)?;
+        return Ok(Cancelled {
+            outcome: CancelOutcome::Requested,
+            scan: None,
+        });
+    }
+    bury(tx, organization, id, &to, None).await?;
+    let scan = scans::of_job(tx, organization, id).await?;
+    if let Some(scan) = scan {
+        scans::apply(tx, organization, scan, &ScanEvent::Cancelled, None).await?;
+    }
+    Ok(Cancelled {
+        outcome: CancelOutcome::Cancelled,
+        scan,
+    })
+}
+
+async fn finished(
+    tx: &mut Tx,
+    organization: OrganizationId,
+    id: JobId,
+) -> Result<Option<JobStatus>> {
+    let query = tx.query("select status from job_history where organization_id = $1 and id = $2");
+    let row = query
+        .bind(organization.as_uuid())
+        .bind(id.as_uuid())
+        .fetch_optional(tx.connection())
+        .await
+        .map_err(error::statement)?;
+    row.map(|row| row.parsed("status")).transpose()
+}
+
+fn not_found() -> Error {
+    Error::not_found("job")
+}

@@ -1,0 +1,107 @@
+//! The write door of members.
+
+use async_trait::async_trait;
+use trueno_core::access::OrgScope;
+use trueno_core::error::{Applied, Error, ErrorKind, Result};
+use trueno_core::id::{AuditEventId, OrganizationId};
+use trueno_core::model::{Actor, EventDraft};
+use trueno_core::port::UnitOfWork;
+
+use super::events;
+use crate::pool::Tx;
+use crate::store::PostgresStore;
+
+/// Changes in one transaction. It is taken out for every step and put back only when the step went
+/// well: one that failed, or whose future was dropped half-way, rolls everything back, so that
+/// nothing half-done can be committed.
+pub(super) struct PgUnitOfWork {
+    tx: Option<Tx>,
+    store: PostgresStore,
+    scope: OrgScope,
+    /// Jobs were enqueued: workers are woken up after the commit.
+    pub(super) enqueued: bool,
+}
+
+impl PgUnitOfWork {
+    pub(super) fn new(tx: Tx, store: PostgresStore, scope: OrgScope) -> Self {
+        Self {
+            tx: Some(tx),
+            store,
+            scope,
+            enqueued: false,
+        }
+    }
+
+    pub(super) fn organization(&self) -> OrganizationId {
+        self.scope.organization()
+    }
+
+    pub(super) fn actor(&self) -> Actor {
+        self.scope.actor()
+    }
+
+    pub(super) fn take(&mut self) -> Result<Tx> {
+        self.tx.take().ok_or_else(spent)
+    }
+
+    pub(super) fn put_back(&mut self, tx: Tx) {
+        self.tx = Some(tx);
+    }
+}
+
+/// What came before failed: nothing of it was applied, and nothing more can be.
+pub(super) fn spent() -> Error {
+    Error::new(
+        ErrorKind::Conflict,
+        "an earlier step failed and undid everything; begin anew",
+    )
+    .with_applied(Applied::No)
+}
+
+/// One step: see [`PgUnitOfWork`].
+macro_rules! step {
+    ($unit:expr, $name:ident, $tx:ident => $body:expr) => {{
+        let mut $tx = $unit.take()?;
+        match $body.await {
+            Ok(answer) => {
+                $unit.put_back($tx);
+                Ok(answer)
+            }
+            Err(error) => Err(error.with_operation(concat!("tenant_store.", stringify!($name)))),
+        }
+    }};
+}
+
+pub(super) use step;
+
+#[async_trait]
+impl UnitOfWork for PgUnitOfWork {
+    async fn commit(mut self: Box<Self>, event: EventDraft) -> Result<AuditEventId> {
+        let mut tx = self.take()?;
+        let committed = async {
+            let organization = self.organization();
+            let id =
+                events::stage(&mut tx, self.store.ids(), organization, self.actor(), event).await?;
+            tx.commit().await?;
+            Ok(id)
+        };
+        let id = committed
+            .await
+            .map_err(|error: Error| error.with_operation("tenant_store.commit"))?;
+        if self.enqueued {
+            self.store.wake();
+        }
+        Ok(id)
+    }
+
+    async fn rollback(mut self: Box<Self>) -> Result<()> {
+        match self.tx.take() {
+            Some(tx) => tx
+                .rollback()
+                .await
+                .map_err(|error| error.with_operation("tenant_store.rollback")),
+            // It was rolled back when it failed.
+            None => Ok(()),
+        }
+    }
+}
