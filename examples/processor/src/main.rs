@@ -1,1 +1,52 @@
-fn main() {}
+//! A processor of Trueno jobs on Postgres: scans the accounts that the organizations of the store
+//! connected, with leases, until it is told to stop.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Result;
+use clap::Parser;
+use secrecy::SecretString;
+use trueno_aws::price::PriceTable;
+use trueno_aws::{AwsScanner, check};
+use trueno_core::check::Engine;
+use trueno_core::clock::SystemClock;
+use trueno_core::id::IdSource;
+use trueno_core::runtime::scan::{ScanConfig, ScanHandler};
+use trueno_core::runtime::{Processor, ProcessorConfig};
+use trueno_server::signals::stop_token;
+use trueno_server::{keys, logs};
+use trueno_store_postgres::{PostgresConfig, PostgresStore};
+
+/// Runs scans from a Postgres store.
+#[derive(Debug, Parser)]
+#[command(name = "trueno-processor", version)]
+struct Args {
+    /// The store: postgres://…
+    #[arg(long, env = "TRUENO_STORE", hide_env_values = true)]
+    store: SecretString,
+    /// The file with the keys that external ids are derived from.
+    #[arg(long, env = "TRUENO_KEY_FILE")]
+    key_file: Option<PathBuf>,
+    /// Jobs at the same time.
+    #[arg(long, default_value_t = 4)]
+    concurrency: usize,
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let args = Args::parse();
+    logs::init();
+    let keys = Arc::new(keys::load(&keys::path(args.key_file.as_deref())?)?);
+    let store = Arc::new(PostgresStore::connect(PostgresConfig::new(args.store), &keys).await?);
+    let engine = Arc::new(Engine::new(check::all(), Arc::new(PriceTable::builtin()?))?);
+    let scanner = AwsScanner::builder().keys(keys).build().await?;
+    let clock = Arc::new(SystemClock);
+    let handler = ScanHandler::new(vec![Arc::new(scanner)], engine, clock.clone(), ScanConfig::default());
+    let name = format!("trueno-processor {}", std::process::id());
+    let config = ProcessorConfig::new(&name).with_concurrency(args.concurrency);
+    let handlers: Vec<Arc<dyn trueno_core::runtime::JobHandler>> = vec![Arc::new(handler)];
+    let processor = Processor::new(store.clone(), store, handlers, config, clock, IdSource::random())?;
+    processor.run(stop_token()?).await;
+    Ok(())
+}

@@ -1,0 +1,25 @@
+//! Signals that end a program.
+
+use std::io;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+/// A token that fires on Ctrl-C and on the termination signal. Needs a tokio runtime.
+///
+/// # Errors
+/// Where the operating system does not let signals be handled.
+pub fn stop_token() -> io::Result<CancellationToken> {
+    let stop = CancellationToken::new();
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let fires = stop.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        fires.cancel();
+    });
+    Ok(stop)
+}

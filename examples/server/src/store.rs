@@ -1,0 +1,56 @@
+//! Opens the store that the command line names, and prepares a Postgres one.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Result, bail};
+use trueno_core::clock::SystemClock;
+use trueno_core::id::IdSource;
+use trueno_core::port::{AuditOutbox, AuditSink, JobQueue, TenantStore};
+use trueno_store_memory::{MemoryLedger, MemoryStore};
+use trueno_server::keys;
+use trueno_store_postgres::{PostgresConfig, PostgresStore};
+
+use crate::cli::{KeyArgs, MigrateArgs, StoreArgs, StoreUrl};
+
+/// One store behind its ports.
+#[derive(Clone)]
+pub(crate) struct Stores {
+    pub(crate) tenants: Arc<dyn TenantStore>,
+    pub(crate) queue: Arc<dyn JobQueue>,
+    /// Where staged audit events go. Postgres keeps them staged until its own ledger takes them.
+    pub(crate) ledger: Option<(Arc<dyn AuditOutbox>, Arc<dyn AuditSink>)>,
+}
+
+pub(crate) async fn open(args: &StoreArgs, key_args: &KeyArgs) -> Result<Stores> {
+    match &args.store {
+        StoreUrl::Memory => {
+            let store = Arc::new(MemoryStore::new(Arc::new(SystemClock), IdSource::random()));
+            let ledger = Arc::new(MemoryLedger::new());
+            Ok(Stores {
+                tenants: store.clone(),
+                queue: store.clone(),
+                ledger: Some((store, ledger)),
+            })
+        }
+        StoreUrl::Postgres(url) => {
+            let keys = keys::load(&keys::path(key_args.key_file.as_deref())?)?;
+            let store = Arc::new(PostgresStore::connect(PostgresConfig::new(url.clone()), &keys).await?);
+            Ok(Stores { tenants: store.clone(), queue: store, ledger: None })
+        }
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "the result of the command")]
+pub(crate) async fn migrate(args: &MigrateArgs) -> Result<ExitCode> {
+    let StoreUrl::Postgres(url) = &args.store else {
+        bail!("only a Postgres store is prepared; give --store postgres://…");
+    };
+    let keys = keys::load_or_create(&keys::path(args.keys.key_file.as_deref())?)?;
+    let report = trueno_store_postgres::migrate(&PostgresConfig::new(url.clone()), &keys).await?;
+    for name in &report.applied {
+        println!("applied {name}");
+    }
+    println!("the store is at version {}", report.version);
+    Ok(ExitCode::SUCCESS)
+}
