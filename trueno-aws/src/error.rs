@@ -240,9 +240,13 @@ pub(crate) fn from_credentials(error: &CredentialsError) -> Error {
             "the source of the AWS credentials does not answer"
         }
         CredentialsError::InvalidConfiguration(_) => {
-            "the AWS configuration names credentials that cannot be used"
+            "the AWS configuration names credentials that cannot be used (single sign-on and external \
+             processes are not built in); `aws configure export-credentials` makes them usable"
         }
-        _ => "the AWS credentials cannot be loaded",
+        _ => {
+            "the AWS credentials cannot be loaded; set AWS_PROFILE, or AWS_ACCESS_KEY_ID and \
+             AWS_SECRET_ACCESS_KEY"
+        }
     };
     Error::new(ErrorKind::Unauthenticated, problem).with_detail(chain(error))
 }

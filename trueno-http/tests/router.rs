@@ -155,6 +155,46 @@ async fn a_partial_scan_says_what_was_not_read_and_claims_nothing_of_it() {
 }
 
 #[tokio::test]
+async fn a_failed_scan_says_why_and_shows_no_zeros() {
+    let world = World::new();
+    let tenant = world.tenant().await;
+    let account = world.account(&tenant, "Production").await;
+    world.request(&tenant, &account).await;
+    let lease = world.start().await;
+    world
+        .fail(&lease, "the role <TruenoReadOnly> does not let us in")
+        .await;
+    let page = get(&world.router(&tenant), "/").await;
+    page.shows(">Failed<");
+    page.shows("the role &#60;TruenoReadOnly&#62; does not let us in");
+    page.shows_not("http-equiv=\"refresh\"");
+    page.shows_not("USD");
+    page.shows_not("No check found anything");
+}
+
+#[tokio::test]
+async fn amounts_in_evidence_are_shown_with_their_currency() {
+    let world = World::new();
+    let tenant = world.tenant().await;
+    let account = world.account(&tenant, "Production").await;
+    let mut bounded = finding("vol-a", None);
+    for (name, value) in [
+        ("upper_bound_micros", json!(4_000_000)),
+        ("upper_bound_currency", json!("USD")),
+        ("upper_bound_as_of", json!("2026-11-01")),
+    ] {
+        bounded.draft.evidence.insert(name.to_owned(), value);
+    }
+    world
+        .scanned(&tenant, &account, complete(), vec![bounded])
+        .await;
+    let page = get(&world.router(&tenant), "/").await;
+    page.shows("<span>upper bound</span> <bdi>USD 4.00</bdi>");
+    page.shows("<span>upper bound as of</span> <bdi>2026-11-01</bdi>");
+    page.shows_not("upper bound currency");
+}
+
+#[tokio::test]
 async fn names_and_evidence_are_text_whatever_they_hold() {
     let world = World::new();
     let tenant = world.tenant().await;

@@ -444,3 +444,38 @@ async fn a_scope_of_another_store_opens_nothing() {
     let answer = here.queue.enqueue(&foreign.scan, vec![here.job()]).await;
     refused(answer, ErrorKind::NotFound, "P1: a foreign organization");
 }
+
+/// The moment at which a lease runs out is no longer the holder's, and is the recovery's already:
+/// there is none in which a job is neither held nor taken back.
+#[tokio::test]
+async fn a_lease_ends_for_everybody_at_the_same_moment() {
+    let w = world().await;
+    let tenant = w.organization().await;
+    w.enqueue(&tenant, w.job()).await;
+    let lease = w.claim_one().await;
+    w.advance(Duration::from_secs(30) - Duration::from_nanos(1))
+        .await;
+    assert_eq!(
+        w.queue.recover_expired(10).await.unwrap().requeued,
+        0,
+        "still held"
+    );
+    w.store
+        .ingest(&lease)
+        .await
+        .unwrap()
+        .commit()
+        .await
+        .unwrap();
+    w.advance(Duration::from_nanos(1)).await;
+    refused(
+        w.store.ingest(&lease).await.map(drop),
+        ErrorKind::StaleLease,
+        "P3: it ran out",
+    );
+    assert_eq!(
+        w.queue.recover_expired(10).await.unwrap().requeued,
+        1,
+        "and is taken back"
+    );
+}

@@ -131,14 +131,18 @@ impl Pool {
     }
 
     /// Wakes workers up on `channel`; outside transactions, where it would take a global lock at
-    /// their commit. Best effort: workers poll as well.
-    pub(crate) async fn notify(&self, channel: &str) {
-        let sent = sqlx::query("select pg_notify($1, '')")
-            .persistent(self.settings.prepared)
-            .bind(channel)
-            .execute(&self.connections)
-            .await;
-        if let Err(error) = sent {
+    /// their commit. `sending` is told once a connection is there. Best effort: workers poll as well.
+    pub(crate) async fn notify(&self, channel: &str, sending: impl FnOnce()) {
+        let connection = self.connections.acquire().await;
+        sending();
+        let sent = async {
+            sqlx::query("select pg_notify($1, '')")
+                .persistent(self.settings.prepared)
+                .bind(channel)
+                .execute(&mut *connection?)
+                .await
+        };
+        if let Err(error) = sent.await {
             tracing::debug!(%error, "no wake-up was sent; workers poll");
         }
     }

@@ -187,8 +187,8 @@ impl PostgresStore {
         let store = self.clone();
         tokio::spawn(async move {
             // Before it is sent, not after: what is enqueued meanwhile wants one of its own.
-            store.inner.waking.store(false, Ordering::Release);
-            store.inner.app.notify(&store.channel()).await;
+            let sending = || store.inner.waking.store(false, Ordering::Release);
+            store.inner.app.notify(&store.channel(), sending).await;
         });
     }
 }

@@ -1,4 +1,10 @@
 //! Futures that are dropped half-way leave nothing on a connection (P1, P2).
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "test code fails by panicking"
+)]
 
 mod support;
 
@@ -52,15 +58,24 @@ async fn cancelled_calls_leave_nothing_in_the_pool() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     assert_eq!(open, 0, "a connection came back inside a transaction");
-    assert_eq!(database.number(LOCKS).await, 0, "a connection came back with a lock");
+    assert_eq!(
+        database.number(LOCKS).await,
+        0,
+        "a connection came back with a lock"
+    );
     // Every account has its event and the other way round: no half of a commit was applied.
-    let accounts = database.number("select count(*) from trueno.cloud_account").await;
+    let accounts = database
+        .number("select count(*) from trueno.cloud_account")
+        .await;
     let events = "select count(*) from trueno.audit_staged
         where action = 'cloud_account.connected'";
     assert_eq!(database.number(events).await, accounts, "P2");
     for tenant in [&one, &two] {
         let added = world.pending_account(tenant).await;
-        assert_eq!(world.view(tenant).await.account(added.id).await.unwrap(), added);
+        assert_eq!(
+            world.view(tenant).await.account(added.id).await.unwrap(),
+            added
+        );
     }
 }
 
@@ -69,10 +84,14 @@ async fn a_wake_up_comes_after_the_commit() {
     use futures::StreamExt as _;
     use trueno_core::port::JobQueue as _;
     let harness = harness().await;
-    let config = harness.database.config().with_poll_interval(Duration::from_secs(3_600));
+    let config = harness
+        .database
+        .config()
+        .with_poll_interval(Duration::from_secs(3_600));
     let keys = support::keys();
-    let listening =
-        trueno_store_postgres::PostgresStore::connect(config, &keys).await.unwrap();
+    let listening = trueno_store_postgres::PostgresStore::connect(config, &keys)
+        .await
+        .unwrap();
     let world = World::new(harness).await;
     let tenant = world.organization().await;
     let mut hints = listening.wake_ups().await.unwrap();
@@ -88,5 +107,7 @@ async fn a_wake_up_comes_after_the_commit() {
             }
         }
     };
-    tokio::time::timeout(Duration::from_secs(30), heard).await.expect("a worker is woken up");
+    tokio::time::timeout(Duration::from_secs(30), heard)
+        .await
+        .expect("a worker is woken up");
 }

@@ -1,5 +1,11 @@
 //! The rules of the schema, read back from the catalog: a table, key or function that breaks one
 //! fails here.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "test code fails by panicking"
+)]
 
 mod support;
 
@@ -107,11 +113,24 @@ async fn the_list_of_definer_functions_is_closed() {
     )
     .await;
     let wanted = [
-        "claim", "create_organization", "current_organization", "enter", "enter_lease",
-        "enter_lease_to_finish", "enter_lease_to_read", "forget", "heartbeat", "memberships",
-        "queue_stats", "recover_expired", "staged",
+        "claim",
+        "create_organization",
+        "current_organization",
+        "enter",
+        "enter_lease",
+        "enter_lease_to_finish",
+        "enter_lease_to_read",
+        "forget",
+        "heartbeat",
+        "memberships",
+        "queue_stats",
+        "recover_expired",
+        "staged",
     ];
-    assert_eq!(definers, wanted.map(|name| format!("{name} {ROLES}_system")));
+    assert_eq!(
+        definers,
+        wanted.map(|name| format!("{name} {ROLES}_system"))
+    );
     let callers = names(
         &database,
         "select p.proname || ': ' || coalesce(string_agg(
@@ -127,12 +146,23 @@ async fn the_list_of_definer_functions_is_closed() {
     assert_eq!(
         callers,
         [
-            "claim: processor", "context_enter_checked: ", "context_mac: ", "context_seal: ",
-            "create_organization: app", "current_organization: app owner processor",
-            "enqueue: app processor", "enter: app", "enter_lease: processor",
-            "enter_lease_to_finish: processor", "enter_lease_to_read: processor",
-            "forget: sequencer", "heartbeat: processor", "memberships: app",
-            "queue_stats: processor", "recover_expired: processor", "session_compact: ",
+            "claim: processor",
+            "context_enter_checked: ",
+            "context_mac: ",
+            "context_seal: ",
+            "create_organization: app",
+            "current_organization: app owner processor",
+            "enqueue: app processor",
+            "enter: app",
+            "enter_lease: processor",
+            "enter_lease_to_finish: processor",
+            "enter_lease_to_read: processor",
+            "forget: sequencer",
+            "heartbeat: processor",
+            "memberships: app",
+            "queue_stats: processor",
+            "recover_expired: processor",
+            "session_compact: ",
             "staged: sequencer",
         ]
     );
@@ -169,5 +199,9 @@ async fn roles_are_bound_and_nobody_logs_in_as_them() {
         "select count(*) from unnest(array['system', 'app', 'processor', 'sequencer']) as role
          where has_schema_privilege('{ROLES}_' || role, 'trueno', 'create')"
     );
-    assert_eq!(database.number(&create).await, 0, "only the owner makes things");
+    assert_eq!(
+        database.number(&create).await,
+        0,
+        "only the owner makes things"
+    );
 }

@@ -1,4 +1,10 @@
 //! Migrating and connecting, and what is refused at the start.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "test code fails by panicking"
+)]
 
 mod support;
 
@@ -10,7 +16,7 @@ use trueno_core::access::{Action, Identity, authorize};
 use trueno_core::error::{Error, ErrorKind};
 use trueno_core::id::IdSource;
 use trueno_core::model::{EventDraft, NewOrganization};
-use trueno_core::port::{JobQueue as _, TenantStore};
+use trueno_core::port::{AuditOutbox as _, JobQueue as _, TenantStore as _};
 use trueno_core::vault::{Key, KeyFile};
 use trueno_store_postgres::{Login, PostgresConfig, PostgresStore, migrate};
 
@@ -24,17 +30,25 @@ async fn refused(config: PostgresConfig, keys: &KeyFile) -> Error {
 /// Creates an organization and reads it as its owner: through both definer functions and contexts.
 async fn works(store: &PostgresStore) {
     let ids = IdSource::random();
-    let (organization, owner) = (ids.next(jiff::Timestamp::MAX), ids.next(jiff::Timestamp::MAX));
+    let (organization, owner) = (
+        ids.next(jiff::Timestamp::MAX),
+        ids.next(jiff::Timestamp::MAX),
+    );
     let new = NewOrganization::new(organization, "Works", owner).unwrap();
     let event = EventDraft::new("organization.created", "organization", organization);
     store.create_organization(new, event).await.unwrap();
     let owner = Identity::authenticated(owner);
-    let scope = authorize(store, &owner, organization, Action::Read).await.unwrap();
+    let scope = authorize(store, &owner, organization, Action::Read)
+        .await
+        .unwrap();
     store.read(&scope).await.unwrap();
     store.stats().await.unwrap();
-    let dynamic: &dyn TenantStore = store;
-    let staged = dynamic.staged(10).await.unwrap();
-    assert!(staged.iter().any(|event| event.organization == organization));
+    let staged = store.staged(10).await.unwrap();
+    assert!(
+        staged
+            .iter()
+            .any(|event| event.organization == organization)
+    );
 }
 
 /// A name that no other test has.
@@ -56,7 +70,10 @@ impl Roles {
         let mut admin = support::server().connect().await.unwrap();
         for role in self.0 {
             let sql = format!("drop role {role}");
-            sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut admin).await.unwrap();
+            sqlx::raw_sql(sqlx::AssertSqlSafe(sql))
+                .execute(&mut admin)
+                .await
+                .unwrap();
         }
     }
 }
@@ -75,11 +92,18 @@ async fn eight_migrations_at_once_do_it_once_and_all_succeed() {
     let mut applied = Vec::new();
     for task in tasks {
         let report = task.await.unwrap().unwrap();
-        assert_eq!((report.version, report.keys.as_slice()), (5, &["test".to_owned()][..]));
+        assert_eq!(
+            (report.version, report.keys.as_slice()),
+            (5, &["test".to_owned()][..])
+        );
         applied.push(report.applied.len());
     }
     applied.sort_unstable();
-    assert_eq!(applied, [0, 0, 0, 0, 0, 0, 5, 5], "each database is migrated once");
+    assert_eq!(
+        applied,
+        [0, 0, 0, 0, 0, 0, 5, 5],
+        "each database is migrated once"
+    );
     let config = one.config().with_role_prefix(&prefix);
     works(&PostgresStore::connect(config, &keys()).await.unwrap()).await;
     drop((one, two));
@@ -91,7 +115,10 @@ async fn a_database_that_is_not_ready_is_refused_with_what_to_do() {
     let database = Database::create().await;
     let error = refused(database.config(), &keys()).await;
     assert_eq!(error.kind(), ErrorKind::Unsupported, "{error:?}");
-    assert!(error.to_string().contains("run `trueno migrate`"), "{error}");
+    assert!(
+        error.to_string().contains("run `trueno migrate`"),
+        "{error}"
+    );
 
     migrate(&database.config(), &keys()).await.unwrap();
     let error = refused(database.config().with_role_prefix("trueno_nobody"), &keys()).await;
@@ -101,7 +128,10 @@ async fn a_database_that_is_not_ready_is_refused_with_what_to_do() {
     let other = KeyFile::single(Key::new("other", [1; 32]).unwrap());
     let error = refused(database.config(), &other).await;
     assert_eq!(error.kind(), ErrorKind::Config, "{error:?}");
-    assert!(error.to_string().contains("does not know the key other"), "{error}");
+    assert!(
+        error.to_string().contains("does not know the key other"),
+        "{error}"
+    );
 
     let error = refused(database.config().with_login(Login::Direct), &keys()).await;
     assert_eq!(error.kind(), ErrorKind::Config, "{error:?}");
@@ -125,7 +155,9 @@ async fn a_server_that_is_not_there_is_unavailable_at_once() {
 
 #[tokio::test]
 async fn a_database_that_does_not_exist_is_a_setting_to_mend() {
-    let url = support::server().database("trueno_no_such_database").to_url_lossy();
+    let url = support::server()
+        .database("trueno_no_such_database")
+        .to_url_lossy();
     let error = refused(PostgresConfig::new(url.to_string().into()), &keys()).await;
     assert_eq!(error.kind(), ErrorKind::Config, "{error:?}");
 }
@@ -133,8 +165,16 @@ async fn a_database_that_does_not_exist_is_a_setting_to_mend() {
 #[tokio::test]
 async fn a_migration_that_was_changed_is_refused() {
     let database = Database::migrated(&keys()).await;
-    assert!(migrate(&database.config(), &keys()).await.unwrap().applied.is_empty());
-    database.execute("update trueno.schema_migration set checksum = 'x' where version = 3").await;
+    assert!(
+        migrate(&database.config(), &keys())
+            .await
+            .unwrap()
+            .applied
+            .is_empty()
+    );
+    database
+        .execute("update trueno.schema_migration set checksum = 'x' where version = 3")
+        .await;
     let error = migrate(&database.config(), &keys()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Corrupt, "{error:?}");
     assert!(error.to_string().contains("0003_policies"), "{error}");
@@ -143,32 +183,53 @@ async fn a_migration_that_was_changed_is_refused() {
 #[tokio::test]
 async fn a_newer_schema_serves_this_program_for_as_long_as_it_says() {
     let database = Database::migrated(&keys()).await;
-    database.execute("insert into trueno.schema_migration values (99, '0099_later', 'x')").await;
-    works(&PostgresStore::connect(database.config(), &keys()).await.unwrap()).await;
+    database
+        .execute("insert into trueno.schema_migration values (99, '0099_later', 'x')")
+        .await;
+    works(
+        &PostgresStore::connect(database.config(), &keys())
+            .await
+            .unwrap(),
+    )
+    .await;
     let report = migrate(&database.config(), &keys()).await.unwrap();
     assert_eq!((report.version, report.applied.len()), (99, 0));
-    database.execute("update trueno.schema_info set oldest_binary = 99").await;
+    database
+        .execute("update trueno.schema_info set oldest_binary = 99")
+        .await;
     let error = refused(database.config(), &keys()).await;
     assert_eq!(error.kind(), ErrorKind::Unsupported, "{error:?}");
     assert!(error.to_string().contains("upgrade"), "{error}");
     let error = migrate(&database.config(), &keys()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported, "{error:?}");
-    database.execute("delete from trueno.schema_migration where version >= 5").await;
+    database
+        .execute("delete from trueno.schema_migration where version >= 5")
+        .await;
     let error = refused(database.config(), &keys()).await;
-    assert!(error.to_string().contains("run `trueno migrate`"), "{error}");
+    assert!(
+        error.to_string().contains("run `trueno migrate`"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
 async fn keys_are_rotated_without_stopping() {
     let database = Database::migrated(&keys()).await;
-    let before = PostgresStore::connect(database.config(), &keys()).await.unwrap();
+    let before = PostgresStore::connect(database.config(), &keys())
+        .await
+        .unwrap();
     let new = Key::new("new", [1; 32]).unwrap();
     let both = format!("{}{}", *keys().newest().to_line(), *new.to_line());
     let both = KeyFile::parse(&both).unwrap();
     let report = migrate(&database.config(), &both).await.unwrap();
     assert_eq!(report.keys, ["test", "new"]);
     works(&before).await;
-    works(&PostgresStore::connect(database.config(), &both).await.unwrap()).await;
+    works(
+        &PostgresStore::connect(database.config(), &both)
+            .await
+            .unwrap(),
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -176,10 +237,16 @@ async fn two_schemas_live_in_one_database() {
     let database = Database::migrated(&keys()).await;
     let second = || database.config().with_schema("second");
     migrate(&second(), &keys()).await.unwrap();
-    let store = PostgresStore::connect(database.config(), &keys()).await.unwrap();
+    let store = PostgresStore::connect(database.config(), &keys())
+        .await
+        .unwrap();
     works(&store).await;
     let second = PostgresStore::connect(second(), &keys()).await.unwrap();
-    assert_eq!(second.staged(10).await.unwrap(), [], "nothing of the first is in the second");
+    assert_eq!(
+        second.staged(10).await.unwrap(),
+        [],
+        "nothing of the first is in the second"
+    );
     works(&second).await;
     assert_eq!(store.staged(10).await.unwrap().len(), 1);
 }
@@ -189,25 +256,50 @@ async fn members_of_the_roles_log_in_directly_and_an_administrator_needs_no_supe
     let database = Database::create().await;
     let (prefix, admin, login) = (unique("trueno_direct"), unique("admin"), unique("login"));
     let name = database.options().get_database().unwrap().to_owned();
-    database.execute(&format!("create role {admin} login createrole password 'a'")).await;
-    database.execute(&format!("grant create on database {name} to {admin}")).await;
+    database
+        .execute(&format!(
+            "create role {admin} login createrole password 'a'"
+        ))
+        .await;
+    database
+        .execute(&format!("grant create on database {name} to {admin}"))
+        .await;
     let url = |user: &str, password: &str| {
-        database.options().username(user).password(password).to_url_lossy().to_string().into()
+        database
+            .options()
+            .username(user)
+            .password(password)
+            .to_url_lossy()
+            .to_string()
+            .into()
     };
     let config = |user: &str, password: &str| {
         PostgresConfig::new(url(user, password)).with_role_prefix(&prefix)
     };
     migrate(&config(&admin, "a"), &keys()).await.unwrap();
-    works(&PostgresStore::connect(config(&admin, "a"), &keys()).await.unwrap()).await;
+    works(
+        &PostgresStore::connect(config(&admin, "a"), &keys())
+            .await
+            .unwrap(),
+    )
+    .await;
 
     let roles = format!("{prefix}_app, {prefix}_processor, {prefix}_sequencer");
-    database.execute(&format!("create role {login} login password 'l' in role {roles}")).await;
-    let direct = config(&login, "l").with_login(Login::Direct).without_prepared_statements();
+    database
+        .execute(&format!(
+            "create role {login} login password 'l' in role {roles}"
+        ))
+        .await;
+    let direct = config(&login, "l")
+        .with_login(Login::Direct)
+        .without_prepared_statements();
     works(&PostgresStore::connect(direct, &keys()).await.unwrap()).await;
     let error = migrate(&config(&login, "l"), &keys()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Denied, "{error:?}");
     drop(database);
-    Roles([Roles::prefixed(&prefix).0, vec![admin, login]].concat()).drop().await;
+    Roles([Roles::prefixed(&prefix).0, vec![admin, login]].concat())
+        .drop()
+        .await;
 }
 
 #[tokio::test]
@@ -219,19 +311,30 @@ async fn a_schema_or_role_of_somebody_else_is_not_taken_over() {
     assert!(error.to_string().contains("belongs to the role"), "{error}");
 
     let prefix = unique("trueno_strong");
-    database.execute(&format!("create role {prefix}_app bypassrls")).await;
-    let config = database.config().with_schema("other").with_role_prefix(&prefix);
+    database
+        .execute(&format!("create role {prefix}_app bypassrls"))
+        .await;
+    let config = database
+        .config()
+        .with_schema("other")
+        .with_role_prefix(&prefix);
     let error = migrate(&config, &keys()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config, "{error:?}");
     assert!(error.to_string().contains("BYPASSRLS"), "{error}");
-    database.execute(&format!("drop role {prefix}_app, {prefix}_owner, {prefix}_system")).await;
+    database
+        .execute(&format!(
+            "drop role {prefix}_app, {prefix}_owner, {prefix}_system"
+        ))
+        .await;
 }
 
 #[tokio::test]
 async fn a_used_up_pool_is_exhausted_and_recovers() {
     let database = Database::migrated(&keys()).await;
-    let config =
-        database.config().with_max_connections(1).with_acquire_timeout(Duration::from_millis(300));
+    let config = database
+        .config()
+        .with_max_connections(1)
+        .with_acquire_timeout(Duration::from_millis(300));
     let store = PostgresStore::connect(config, &keys()).await.unwrap();
     let owner = IdSource::random().next(jiff::Timestamp::MAX);
     let organization = IdSource::random().next(jiff::Timestamp::MAX);
@@ -239,9 +342,13 @@ async fn a_used_up_pool_is_exhausted_and_recovers() {
     let event = EventDraft::new("organization.created", "organization", organization);
     store.create_organization(new, event).await.unwrap();
     let owner = Identity::authenticated(owner);
-    let scope = authorize(&store, &owner, organization, Action::Read).await.unwrap();
+    let scope = authorize(&store, &owner, organization, Action::Read)
+        .await
+        .unwrap();
     let view = store.read(&scope).await.unwrap();
-    let Err(error) = store.read(&scope).await else { panic!("there is one connection only") };
+    let Err(error) = store.read(&scope).await else {
+        panic!("there is one connection only")
+    };
     assert_eq!(error.kind(), ErrorKind::Exhausted, "{error:?}");
     assert!(error.is_retryable() && error.certainly_not_applied());
     drop(view);

@@ -13,9 +13,7 @@ use jiff::Timestamp;
 use trueno_core::error::ErrorKind;
 use trueno_core::id::{IdSource, OrganizationId};
 use trueno_core::model::{ResourceRef, SecretRef, TaskKey};
-use trueno_core::port::{
-    AuditSink, CloudScanner, JobQueue, ScanTarget, SecretVault, TenantStore,
-};
+use trueno_core::port::{AuditSink, CloudScanner, JobQueue, ScanTarget, SecretVault, TenantStore};
 
 /// An empty store and the queue over the same data: for the suites of
 /// [`TenantStore`](crate::tenant_store) and [`JobQueue`](crate::job_queue).

@@ -304,3 +304,26 @@ mock! {
         ) -> Result<Vec<Hash>>;
     }
 }
+
+/// Ports are `Debug`; a mock shows its name alone, since what it expects is no state of a port.
+macro_rules! debug_by_name {
+    ($($name:ident),+ $(,)?) => {$(
+        impl std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(stringify!($name))
+            }
+        }
+    )+};
+}
+
+debug_by_name!(
+    MockJobQueue,
+    MockTenantStore,
+    MockReadView,
+    MockUnitOfWork,
+    MockIngest,
+    MockCloudScanner,
+    MockScanSession,
+    MockSecretVault,
+    MockAuditSink,
+);

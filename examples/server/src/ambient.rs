@@ -25,11 +25,17 @@ pub(crate) async fn subject(args: &ScanArgs) -> Result<Subject> {
     let (scanner, account) = match &args.role_arn {
         None => {
             let scanner = builder.build()?;
-            let caller = scanner.caller_identity().await.context("cannot tell whose account this is")?;
+            let caller = scanner
+                .caller_identity()
+                .await
+                .context("cannot tell whose account this is")?;
             let id = connection_id(organization, Provider::Aws, &caller.number, None);
             let name = format!("AWS {}", caller.number);
             let access = AccessMethod::Ambient;
-            (scanner, NewCloudAccount::new(id, Provider::Aws, caller.number, &name, access)?)
+            (
+                scanner,
+                NewCloudAccount::new(id, Provider::Aws, caller.number, &name, access)?,
+            )
         }
         Some(role) => {
             let keys = Arc::new(keys::load(&keys::path(args.keys.key_file.as_deref())?)?);
@@ -52,8 +58,16 @@ pub(crate) async fn subject(args: &ScanArgs) -> Result<Subject> {
         Some(time) => Arc::new(FixedClock(time)),
         None => Arc::new(SystemClock),
     };
-    let scanner = Arc::new(InRegions { scanner, regions: args.regions.clone() });
-    Ok(Subject { scanner, account, as_of, trust: Trust::Probed })
+    let scanner = Arc::new(InRegions {
+        scanner,
+        regions: args.regions.clone(),
+    });
+    Ok(Subject {
+        scanner,
+        account,
+        as_of,
+        trust: Trust::Probed,
+    })
 }
 
 /// Looks at the regions of this command line, whatever the connection says.

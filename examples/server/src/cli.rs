@@ -79,7 +79,13 @@ pub(crate) struct CheckArgs {
 #[derive(Debug, Args)]
 pub(crate) struct StoreArgs {
     /// Where results are kept: `memory`, which keeps nothing after exit, or postgres://…
-    #[arg(long, value_name = "STORE", default_value = "memory", env = "TRUENO_STORE", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "STORE",
+        default_value = "memory",
+        env = "TRUENO_STORE",
+        hide_env_values = true
+    )]
     pub(crate) store: StoreUrl,
     /// The organization to work in, by its local name.
     #[arg(long, value_name = "NAME", default_value = "local")]
@@ -190,7 +196,9 @@ fn parse_time(text: &str) -> Result<Timestamp, String> {
     text.parse::<Date>()
         .and_then(|date| date.to_zoned(TimeZone::UTC))
         .map(|midnight| midnight.timestamp())
-        .map_err(|_| "expected a day like 2026-11-15 or a time like 2026-11-15T08:00:00Z".to_owned())
+        .map_err(|_| {
+            "expected a day like 2026-11-15 or a time like 2026-11-15T08:00:00Z".to_owned()
+        })
 }
 
 #[cfg(test)]
@@ -205,7 +213,10 @@ mod tests {
 
     #[test]
     fn days_and_times_are_taken_as_utc() {
-        assert_eq!(parse_time("2026-11-15").unwrap(), parse_time("2026-11-15T00:00:00Z").unwrap());
+        assert_eq!(
+            parse_time("2026-11-15").unwrap(),
+            parse_time("2026-11-15T00:00:00Z").unwrap()
+        );
         assert!(parse_time("yesterday").is_err());
     }
 
@@ -213,7 +224,9 @@ mod tests {
     fn one_source_is_required() {
         assert!(Cli::try_parse_from(["trueno", "scan"]).is_err());
         assert!(Cli::try_parse_from(["trueno", "scan", "--demo", "--ambient"]).is_err());
-        assert!(Cli::try_parse_from(["trueno", "scan", "--demo", "--region", "eu-west-1"]).is_err());
+        assert!(
+            Cli::try_parse_from(["trueno", "scan", "--demo", "--region", "eu-west-1"]).is_err()
+        );
         assert!(Cli::try_parse_from(["trueno", "scan", "--demo", "--store", "mysql://x"]).is_err());
     }
 

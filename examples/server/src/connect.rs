@@ -18,8 +18,12 @@ pub(crate) fn run(args: &ConnectArgs) -> Result<ExitCode> {
     let keys = keys::load_or_create(&keys::path(args.keys.key_file.as_deref())?)?;
     let role = &args.role_arn;
     let organization = local::organization_id(&args.organization);
-    let connection =
-        connection_id(organization, Provider::Aws, role.account(), Some(role.role_name()));
+    let connection = connection_id(
+        organization,
+        Provider::Aws,
+        role.account(),
+        Some(role.role_name()),
+    );
     let external_id =
         derive_external_id(keys.newest(), organization, connection, local::GENERATION);
     let own_account = format!("arn:{}:iam::{}:root", role.partition(), role.account());

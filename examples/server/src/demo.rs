@@ -35,8 +35,13 @@ pub(crate) fn subject(organization: &str, checks: &CheckArgs) -> Result<Subject>
         key_id: key.id().to_owned(),
         generation: local::GENERATION,
     };
-    let account =
-        NewCloudAccount::new(id, Provider::Aws, number, "the recorded demo account", access)?;
+    let account = NewCloudAccount::new(
+        id,
+        Provider::Aws,
+        number,
+        "the recorded demo account",
+        access,
+    )?;
     let recording = Arc::new(Recording::parse(RECORDING)?);
     let scanner = AwsScanner::builder()
         .keys(Arc::new(KeyFile::single(key)))

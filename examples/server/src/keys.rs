@@ -33,7 +33,10 @@ pub fn path(given: Option<&Path>) -> Result<PathBuf> {
 /// Where it is missing, corrupt, or readable by others than its owner.
 pub fn load(path: &Path) -> Result<KeyFile> {
     read(path)?.ok_or_else(|| {
-        anyhow!("key file {}: not there; `trueno connect` or `trueno migrate` makes one", path.display())
+        anyhow!(
+            "key file {}: not there; `trueno connect` or `trueno migrate` makes one",
+            path.display()
+        )
     })
 }
 
@@ -46,20 +49,27 @@ pub fn load_or_create(path: &Path) -> Result<KeyFile> {
     if let Some(keys) = read(path)? {
         return Ok(keys);
     }
-    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+    if let Some(folder) = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+    {
         std::fs::create_dir_all(folder)
             .with_context(|| format!("key file {}: its folder cannot be made", path.display()))?;
     }
     let key = Key::generate()?;
     match create(path, &key) {
         Ok(()) => {
-            eprintln!("made key file {}; keep it safe: external ids come from it", path.display());
+            eprintln!(
+                "made key file {}; keep it safe: external ids come from it",
+                path.display()
+            );
             Ok(KeyFile::single(key))
         }
         // Another process was first: its key counts.
         Err(error) if error.kind() == ErrorKind::AlreadyExists => load(path),
-        Err(error) => Err(error)
-            .with_context(|| format!("key file {}: cannot be written", path.display())),
+        Err(error) => {
+            Err(error).with_context(|| format!("key file {}: cannot be written", path.display()))
+        }
     }
 }
 
@@ -71,7 +81,9 @@ fn create(path: &Path, key: &Key) -> std::io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = options.open(&partial)?;
-    let written = file.write_all(key.to_line().as_bytes()).and_then(|()| file.sync_all());
+    let written = file
+        .write_all(key.to_line().as_bytes())
+        .and_then(|()| file.sync_all());
     let linked = written.and_then(|()| std::fs::hard_link(&partial, path));
     std::fs::remove_file(&partial)?;
     linked
@@ -101,6 +113,7 @@ fn read(path: &Path) -> Result<Option<KeyFile>> {
         }
     }
     let mut text = Zeroizing::new(String::new());
-    file.read_to_string(&mut text).with_context(|| format!("{}: is not text", named()))?;
+    file.read_to_string(&mut text)
+        .with_context(|| format!("{}: is not text", named()))?;
     KeyFile::parse(&text).with_context(named).map(Some)
 }

@@ -33,9 +33,15 @@ impl Local {
     pub(crate) async fn ensure(store: &dyn TenantStore, name: &str) -> Result<Self> {
         let organization = organization_id(name);
         let user = operator_id(name);
-        let local = Self { organization, operator: Identity::authenticated(user) };
+        let local = Self {
+            organization,
+            operator: Identity::authenticated(user),
+        };
         let memberships = store.memberships(user).await?;
-        if memberships.iter().any(|membership| membership.organization == organization) {
+        if memberships
+            .iter()
+            .any(|membership| membership.organization == organization)
+        {
             return Ok(local);
         }
         let new = NewOrganization::new(organization, name, user)?;

@@ -106,7 +106,9 @@ impl LocalScan {
             Trust::Probed => self.probe(&account).await?,
         };
         let mut work = store.begin(&scope).await?;
-        let account = work.apply_account(id, account.version, AccountEvent::Verified).await?;
+        let account = work
+            .apply_account(id, account.version, AccountEvent::Verified)
+            .await?;
         let event = EventDraft::new("cloud_account.verified", "cloud_account", id)
             .with_detail("accepted_by", "operator")
             .with_detail("failed_probes", open_door);
@@ -116,8 +118,11 @@ impl LocalScan {
 
     /// Probes the connection. Answers the probes that failed without keeping us out.
     async fn probe(&self, account: &CloudAccount) -> Result<Vec<String>> {
-        let verification =
-            self.subject.scanner.verify(&ScanTarget::new(account.clone())).await?;
+        let verification = self
+            .subject
+            .scanner
+            .verify(&ScanTarget::new(account.clone()))
+            .await?;
         if verification.number.as_ref() != Some(&account.number) {
             let advice: Vec<String> = verification
                 .probes
@@ -125,9 +130,16 @@ impl LocalScan {
                 .filter(|probe| probe.outcome == ProbeOutcome::Failed)
                 .map(|probe| format!("{} ({})", probe.name, probe.advice.unwrap_or_default()))
                 .collect();
-            bail!("the account {} lets nobody in: {}", account.number, advice.join("; "));
+            bail!(
+                "the account {} lets nobody in: {}",
+                account.number,
+                advice.join("; ")
+            );
         }
-        let failed = verification.probes.into_iter().filter(|p| p.outcome == ProbeOutcome::Failed);
+        let failed = verification
+            .probes
+            .into_iter()
+            .filter(|p| p.outcome == ProbeOutcome::Failed);
         Ok(failed
             .map(|probe| {
                 let advice = probe.advice.unwrap_or_default();
@@ -151,7 +163,10 @@ impl LocalScan {
                 let mut view = store.read(&scope).await?;
                 let filter = ScanFilter::default().with_account(account.id);
                 let latest = view.scans(&filter, &PageRequest::first(20)?).await?;
-                let open = latest.items.into_iter().find(|scan| !is_terminal(scan.status));
+                let open = latest
+                    .items
+                    .into_iter()
+                    .find(|scan| !is_terminal(scan.status));
                 open.map_or_else(|| Err(error.into()), |scan| Ok(scan.id))
             }
             Err(error) => Err(error.into()),
@@ -176,7 +191,10 @@ impl LocalScan {
             .with_concurrency(1)
             .with_poll_interval(Duration::from_millis(250))
             .with_stop_grace(Duration::from_secs(2))
-            .with_backoff(Backoff::new(Duration::from_secs(1), Duration::from_secs(10)));
+            .with_backoff(Backoff::new(
+                Duration::from_secs(1),
+                Duration::from_secs(10),
+            ));
         let processor = Processor::new(
             self.stores.queue.clone(),
             self.stores.tenants.clone(),

@@ -37,10 +37,17 @@ pub fn init() {
 fn filter(wanted: &str) -> EnvFilter {
     // What is asked of a capped target is dropped; of all others it holds.
     let capped = |directive: &str| {
-        let target = directive.split(['=', '[']).next().unwrap_or_default().trim();
+        let target = directive
+            .split(['=', '['])
+            .next()
+            .unwrap_or_default()
+            .trim();
         CAPS.iter().any(|cap| {
             let name = cap.split('=').next().unwrap_or_default();
-            target == name || target.strip_prefix(name).is_some_and(|rest| rest.starts_with("::"))
+            target == name
+                || target
+                    .strip_prefix(name)
+                    .is_some_and(|rest| rest.starts_with("::"))
         })
     };
     let quiet = wanted.trim() == "off" || wanted.trim() == "error";
@@ -58,11 +65,23 @@ mod tests {
 
     #[test]
     fn the_sdk_is_capped_whatever_is_asked_for() {
-        for wanted in ["trace", "trace,aws_sigv4=trace", "aws_sigv4::http_request=trace", "nonsense=="] {
+        for wanted in [
+            "trace",
+            "trace,aws_sigv4=trace",
+            "aws_sigv4::http_request=trace",
+            "nonsense==",
+        ] {
             let text = filter(wanted).to_string();
             assert!(text.contains("aws_sigv4=info"), "{wanted}: {text}");
-            assert!(!text.contains("aws_sigv4=trace") && !text.contains("http_request=trace"), "{text}");
+            assert!(
+                !text.contains("aws_sigv4=trace") && !text.contains("http_request=trace"),
+                "{text}"
+            );
         }
-        assert!(filter("trueno_core=trace").to_string().contains("trueno_core=trace"));
+        assert!(
+            filter("trueno_core=trace")
+                .to_string()
+                .contains("trueno_core=trace")
+        );
     }
 }

@@ -32,9 +32,16 @@ pub(crate) async fn run(args: &ScanArgs) -> Result<ExitCode> {
     let engine = engine(&args.checks)?;
     let stores = store::open(&args.store, &args.keys).await?;
     let local = Local::ensure(stores.tenants.as_ref(), &args.store.organization).await?;
-    let scan = LocalScan { stores, local, subject, engine };
+    let scan = LocalScan {
+        stores,
+        local,
+        subject,
+        engine,
+    };
     let bar = progress_bar();
-    let result = scan.run(stop_token()?, |progress| show(&bar, progress)).await;
+    let result = scan
+        .run(stop_token()?, |progress| show(&bar, progress))
+        .await;
     bar.finish_and_clear();
     let report = match result {
         Ok(report) => report,

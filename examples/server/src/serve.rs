@@ -15,19 +15,28 @@ use crate::local_scan::{Interrupted, LocalScan};
 use crate::scan::{check_ended, engine};
 use crate::{demo, store, table};
 
-#[expect(clippy::print_stdout, reason = "what the person who started it should read")]
+#[expect(
+    clippy::print_stdout,
+    reason = "what the person who started it should read"
+)]
 pub(crate) async fn run(args: &ServeArgs) -> Result<ExitCode> {
     let in_memory = matches!(args.store.store, StoreUrl::Memory);
     if !args.demo && in_memory {
         bail!("nothing to show: give --demo, or --store postgres://… with results in it");
     }
     if !args.listen.ip().is_loopback() {
-        bail!("{} is not a loopback address; there is no sign-in yet, so only those are served", args.listen);
+        bail!(
+            "{} is not a loopback address; there is no sign-in yet, so only those are served",
+            args.listen
+        );
     }
     let engine = engine(&args.checks)?;
     // The port is taken before anything is scanned: a server that cannot serve leaves nothing behind.
     let listener = TcpListener::bind(args.listen).await.with_context(|| {
-        format!("cannot listen on {}; if it is in use, give another with --listen", args.listen)
+        format!(
+            "cannot listen on {}; if it is in use, give another with --listen",
+            args.listen
+        )
     })?;
     let address = listener.local_addr()?;
     let stores = store::open(&args.store, &args.keys).await?;
@@ -35,11 +44,17 @@ pub(crate) async fn run(args: &ServeArgs) -> Result<ExitCode> {
     let stop = stop_token()?;
 
     let identity = FixedIdentity::new(local.operator, local.organization);
-    let state = HttpState::new(stores.tenants.clone(), Arc::new(identity), Arc::new(SystemClock));
+    let state = HttpState::new(
+        stores.tenants.clone(),
+        Arc::new(identity),
+        Arc::new(SystemClock),
+    );
     let router = trueno_http::router(state).layer(trueno_http::loopback_only());
     let served = stop.clone();
     let server = tokio::spawn(async move {
-        axum::serve(listener, router).with_graceful_shutdown(served.cancelled_owned()).await
+        axum::serve(listener, router)
+            .with_graceful_shutdown(served.cancelled_owned())
+            .await
     });
     println!("page: http://{address}");
     if in_memory {
@@ -47,7 +62,12 @@ pub(crate) async fn run(args: &ServeArgs) -> Result<ExitCode> {
     }
     if args.demo {
         let subject = demo::subject(&args.store.organization, &args.checks)?;
-        let scan = LocalScan { stores, local, subject, engine };
+        let scan = LocalScan {
+            stores,
+            local,
+            subject,
+            engine,
+        };
         match scan.run(stop.clone(), |_| ()).await {
             Ok(report) => {
                 check_ended(&report)?;

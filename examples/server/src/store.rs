@@ -7,8 +7,8 @@ use anyhow::{Result, bail};
 use trueno_core::clock::SystemClock;
 use trueno_core::id::IdSource;
 use trueno_core::port::{AuditOutbox, AuditSink, JobQueue, TenantStore};
-use trueno_store_memory::{MemoryLedger, MemoryStore};
 use trueno_server::keys;
+use trueno_store_memory::{MemoryLedger, MemoryStore};
 use trueno_store_postgres::{PostgresConfig, PostgresStore};
 
 use crate::cli::{KeyArgs, MigrateArgs, StoreArgs, StoreUrl};
@@ -35,8 +35,13 @@ pub(crate) async fn open(args: &StoreArgs, key_args: &KeyArgs) -> Result<Stores>
         }
         StoreUrl::Postgres(url) => {
             let keys = keys::load(&keys::path(key_args.key_file.as_deref())?)?;
-            let store = Arc::new(PostgresStore::connect(PostgresConfig::new(url.clone()), &keys).await?);
-            Ok(Stores { tenants: store.clone(), queue: store, ledger: None })
+            let store =
+                Arc::new(PostgresStore::connect(PostgresConfig::new(url.clone()), &keys).await?);
+            Ok(Stores {
+                tenants: store.clone(),
+                queue: store,
+                ledger: None,
+            })
         }
     }
 }

@@ -9,7 +9,15 @@ use trueno_core::runtime::scan::{FindingReport, ScanReport};
 /// The result as text: coverage, then findings by what they save, then totals.
 pub(crate) fn render(report: &ScanReport) -> String {
     let mut out = String::new();
-    let mut rows = vec![row(["SERVICE", "REGION", "STATUS", "REQUESTS", "PAGES", "RESOURCES", "CODE"])];
+    let mut rows = vec![row([
+        "SERVICE",
+        "REGION",
+        "STATUS",
+        "REQUESTS",
+        "PAGES",
+        "RESOURCES",
+        "CODE",
+    ])];
     for c in &report.coverage {
         rows.push(row([
             &c.service,
@@ -26,14 +34,30 @@ pub(crate) fn render(report: &ScanReport) -> String {
 
     let mut findings: Vec<&FindingReport> = report.findings.iter().collect();
     findings.sort_by_key(|f| {
-        let amount = f.monthly_saving.as_ref().map_or(-1, |saving| saving.amount_micros);
+        let amount = f
+            .monthly_saving
+            .as_ref()
+            .map_or(-1, |saving| saving.amount_micros);
         (std::cmp::Reverse(amount), f.key.clone())
     });
-    let mut rows = vec![row(["SAVING/MONTH", "SEVERITY", "CHECK", "REGION", "RESOURCE", "NAME"])];
+    let mut rows = vec![row([
+        "SAVING/MONTH",
+        "SEVERITY",
+        "CHECK",
+        "REGION",
+        "RESOURCE",
+        "NAME",
+    ])];
     for f in findings {
         let saving = f.monthly_saving.as_ref().map_or_else(
             || "unknown".to_owned(),
-            |s| Money { micros: s.amount_micros, currency: s.currency }.to_string(),
+            |s| {
+                Money {
+                    micros: s.amount_micros,
+                    currency: s.currency,
+                }
+                .to_string()
+            },
         );
         rows.push(row([
             &saving,
@@ -54,9 +78,16 @@ pub(crate) fn render(report: &ScanReport) -> String {
 pub(crate) fn summary(report: &ScanReport) -> String {
     let mut out = String::new();
     let totals = &report.totals;
-    let total = Money { micros: totals.monthly_saving_micros, currency: totals.currency };
+    let total = Money {
+        micros: totals.monthly_saving_micros,
+        currency: totals.currency,
+    };
     let _ = writeln!(out, "scan {} {}", report.scan.id, report.scan.status);
-    let _ = writeln!(out, "{} findings, {total} a month at list prices", totals.findings);
+    let _ = writeln!(
+        out,
+        "{} findings, {total} a month at list prices",
+        totals.findings
+    );
     if totals.unknown_prices > 0 {
         let _ = writeln!(
             out,
@@ -72,9 +103,17 @@ pub(crate) fn summary(report: &ScanReport) -> String {
         .map(|(c, kind)| format!("{} in {} ({})", kind.kind, c.region, kind.status))
         .collect();
     if !missing.is_empty() {
-        let _ = writeln!(out, "not completely read, and not called clean: {}", missing.join(", "));
+        let _ = writeln!(
+            out,
+            "not completely read, and not called clean: {}",
+            missing.join(", ")
+        );
     }
-    let off = report.coverage.iter().filter(|c| c.status == CoverageStatus::NotEnabled).count();
+    let off = report
+        .coverage
+        .iter()
+        .filter(|c| c.status == CoverageStatus::NotEnabled)
+        .count();
     if off > 0 {
         let _ = writeln!(out, "{off} regions are not enabled for the account");
     }
@@ -83,16 +122,31 @@ pub(crate) fn summary(report: &ScanReport) -> String {
 
 fn row<const N: usize>(cells: [&str; N]) -> Vec<String> {
     // A name comes from the account: it must not move the cursor of the terminal that shows it.
-    cells.map(|cell| cell.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()).into()
+    cells
+        .map(|cell| {
+            cell.chars()
+                .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+                .collect()
+        })
+        .into()
 }
 
 fn columns(out: &mut String, rows: &[Vec<String>], right: &[usize]) {
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let width = |column: usize| {
+        rows.iter()
+            .map(|row| row[column].chars().count())
+            .max()
+            .unwrap_or(0)
+    };
     let widths: Vec<usize> = (0..rows.first().map_or(0, Vec::len)).map(width).collect();
     for row in rows {
         let cells = row.iter().enumerate().map(|(i, cell)| {
             let width = widths[i];
-            if right.contains(&i) { format!("{cell:>width$}") } else { format!("{cell:<width$}") }
+            if right.contains(&i) {
+                format!("{cell:>width$}")
+            } else {
+                format!("{cell:<width$}")
+            }
         });
         let line = cells.collect::<Vec<_>>().join("  ");
         out.push_str(line.trim_end());

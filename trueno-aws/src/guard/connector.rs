@@ -72,12 +72,13 @@ where
         })
     }
 
+    // It would make a connector and throw it away, for every client of every task.
     fn validate_base_client_config(
         &self,
-        components: &RuntimeComponentsBuilder,
-        cfg: &ConfigBag,
+        _components: &RuntimeComponentsBuilder,
+        _cfg: &ConfigBag,
     ) -> Result<(), BoxError> {
-        HttpClient::validate_base_client_config(&self.inner, components, cfg)
+        Ok(())
     }
 
     fn validate_final_config(

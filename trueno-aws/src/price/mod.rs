@@ -2,8 +2,7 @@
 //!
 //! Every amount that comes of it is an **estimate**: list prices of on-demand use, without taxes,
 //! discounts, free tiers, reservations or savings plans. Each row names where and on which day it
-//! was read. A region or SKU without a row is [`Quote::Unknown`](trueno_core::money::Quote::Unknown),
-//! never zero (P9).
+//! was read. A region or SKU without a row is [`Quote::Unknown`], never zero (P9).
 //!
 //! # File format
 //!

@@ -9,7 +9,6 @@
 use std::sync::Arc;
 
 use axum::Router;
-use jiff::Timestamp;
 use serde_json::json;
 use trueno_core::access::Identity;
 use trueno_core::clock::Clock;
@@ -133,6 +132,17 @@ impl World {
         assert!(matches!(finished, Finished::Applied { .. }), "{finished:?}");
     }
 
+    /// Ends the scan's last attempt.
+    pub(crate) async fn fail(&self, lease: &Lease, why: &str) {
+        let outcome = FinishOutcome::new(JobOutcome::Failed {
+            error: why.to_owned(),
+            retryable: false,
+            retry_after: std::time::Duration::ZERO,
+        });
+        let event = EventDraft::new("job.attempt_failed", "job", lease.reference().job);
+        self.store.finish(lease, outcome, event).await.unwrap();
+    }
+
     /// A scan that ended like this.
     pub(crate) async fn scanned(
         &self,
@@ -145,10 +155,6 @@ impl World {
         let lease = self.start().await;
         self.finish(&lease, rows, findings).await;
         scan
-    }
-
-    pub(crate) fn now(&self) -> Timestamp {
-        self.clock.now()
     }
 }
 

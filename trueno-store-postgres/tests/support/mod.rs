@@ -61,7 +61,10 @@ impl Database {
 
     /// The same database; it is dropped with the original.
     pub(crate) fn borrowed(&self) -> Self {
-        Self { name: self.name.clone(), owned: false }
+        Self {
+            name: self.name.clone(),
+            owned: false,
+        }
     }
 
     /// One that is migrated with `keys`.
@@ -112,7 +115,10 @@ impl Database {
     /// Runs a statement as the server's administrator.
     pub(crate) async fn execute(&self, sql: &str) {
         let mut admin = self.admin().await;
-        admin.execute(AssertSqlSafe(sql)).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+        admin
+            .execute(AssertSqlSafe(sql))
+            .await
+            .unwrap_or_else(|error| panic!("{sql}: {error}"));
     }
 
     /// One number, as the server's administrator.
@@ -166,8 +172,15 @@ pub(crate) struct Harness {
 /// The SQLSTATE that a statement is refused with; none where it goes through.
 pub(crate) async fn sqlstate(connection: &mut PgConnection, sql: &str) -> Option<String> {
     let error = connection.execute(AssertSqlSafe(sql)).await.err()?;
-    let database = error.as_database_error().unwrap_or_else(|| panic!("{sql}: {error}"));
-    Some(database.code().expect("the server gives a code").into_owned())
+    let database = error
+        .as_database_error()
+        .unwrap_or_else(|| panic!("{sql}: {error}"));
+    Some(
+        database
+            .code()
+            .expect("the server gives a code")
+            .into_owned(),
+    )
 }
 
 /// Makes a fresh harness.

@@ -18,8 +18,16 @@ const EMPTY_ROOT: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca49599
 fn assert_entries(entries: &[LedgerEntry], first: u64, events: &[AuditEvent]) {
     assert_eq!(entries.len(), events.len(), "P7: every event is there once");
     for (index, (entry, event)) in (first..).zip(entries.iter().zip(events)) {
-        assert_eq!((entry.index, entry.event), (index, event.id), "P7: in order, without a gap");
-        assert_eq!(entry.leaf, event.canonical().unwrap(), "P7: leaf {index} is canonical JSON");
+        assert_eq!(
+            (entry.index, entry.event),
+            (index, event.id),
+            "P7: in order, without a gap"
+        );
+        assert_eq!(
+            entry.leaf,
+            event.canonical().unwrap(),
+            "P7: leaf {index} is canonical JSON"
+        );
     }
 }
 
@@ -39,7 +47,11 @@ pub async fn entries_are_the_events_in_order(w: World) {
         }
         let head = w.sink.head(organization).await.unwrap();
         assert_eq!(head.size, events.len() as u64);
-        assert_eq!(head.root, tree.root(head.size).unwrap(), "P7: the root is over these leaves");
+        assert_eq!(
+            head.root,
+            tree.root(head.size).unwrap(),
+            "P7: the root is over these leaves"
+        );
     }
 }
 
@@ -59,7 +71,11 @@ pub async fn entries_are_read_from_anywhere(w: World) {
     for (first, limit) in [(0, 3), (3, 3), (6, 3), (0, 7), (0, 1_000), (5, 1)] {
         let entries = w.sink.entries(organization, first, limit).await.unwrap();
         let from = usize::try_from(first).unwrap();
-        assert_entries(&entries, first, &events[from..events.len().min(from + limit)]);
+        assert_entries(
+            &entries,
+            first,
+            &events[from..events.len().min(from + limit)],
+        );
     }
     assert_eq!(w.sink.entries(organization, 7, 3).await.unwrap(), []);
     let answer = w.sink.entries(organization, 8, 3).await;
@@ -72,10 +88,19 @@ pub async fn appending_again_changes_nothing(w: World) {
     let head = w.sink.head(organization).await.unwrap();
     w.sink.append(&events).await.unwrap();
     w.sink.append(&events[1..3]).await.unwrap();
-    assert_eq!(w.sink.head(organization).await.unwrap(), head, "P7: nothing changed");
+    assert_eq!(
+        w.sink.head(organization).await.unwrap(),
+        head,
+        "P7: nothing changed"
+    );
 
     let new = w.event(organization);
-    let overlapping = [events[3].clone(), new.clone(), events[0].clone(), new.clone()];
+    let overlapping = [
+        events[3].clone(),
+        new.clone(),
+        events[0].clone(),
+        new.clone(),
+    ];
     w.sink.append(&overlapping).await.unwrap();
     events.push(new);
     let entries = w.sink.entries(organization, 0, 100).await.unwrap();
@@ -86,8 +111,11 @@ pub async fn appending_again_changes_nothing(w: World) {
 pub async fn a_batch_is_spread_over_its_ledgers(w: World) {
     let (one, two) = (w.organization().await, w.organization().await);
     let (ones, twos) = (w.events(one, 4), w.events(two, 4));
-    let mixed: Vec<AuditEvent> =
-        ones.iter().zip(&twos).flat_map(|(a, b)| [a.clone(), b.clone()]).collect();
+    let mixed: Vec<AuditEvent> = ones
+        .iter()
+        .zip(&twos)
+        .flat_map(|(a, b)| [a.clone(), b.clone()])
+        .collect();
     w.sink.append(&mixed).await.unwrap();
     for (organization, events) in [(one, ones), (two, twos)] {
         let entries = w.sink.entries(organization, 0, 100).await.unwrap();
@@ -113,9 +141,14 @@ pub async fn concurrent_batches_keep_their_order(w: World) {
     let order: Vec<AuditEventId> = entries.iter().map(|entry| entry.event).collect();
     assert_eq!(order.len(), batches.len() * BATCH, "P7: every event once");
     for batch in &batches {
-        let places = batch.iter().map(|event| order.iter().position(|id| *id == event.id));
+        let places = batch
+            .iter()
+            .map(|event| order.iter().position(|id| *id == event.id));
         let places: Vec<usize> = places.map(|place| place.expect("it is there")).collect();
-        assert!(places.is_sorted(), "P7: a batch keeps its order: {places:?}");
+        assert!(
+            places.is_sorted(),
+            "P7: a batch keeps its order: {places:?}"
+        );
     }
 }
 
@@ -139,7 +172,11 @@ pub async fn a_batch_is_appended_as_a_whole(w: World) {
         let size = w.sink.head(organization).await.unwrap().size;
         assert_eq!(size % BATCH, 0, "P2: a reader saw part of a batch");
         if finished {
-            assert_eq!(size, 10 * BATCH, "what was answered for is in every later head");
+            assert_eq!(
+                size,
+                10 * BATCH,
+                "what was answered for is in every later head"
+            );
             break;
         }
         tokio::task::yield_now().await;

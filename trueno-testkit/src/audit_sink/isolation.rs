@@ -39,7 +39,11 @@ pub async fn isolation_inclusion_proof(w: World) {
     w.ledger(5).await;
     let (small, _) = w.ledger(2).await;
     let answer = w.sink.inclusion_proof(small, 3, 5).await;
-    refused(answer, ErrorKind::NotFound, "P1: an entry of another's ledger");
+    refused(
+        answer,
+        ErrorKind::NotFound,
+        "P1: an entry of another's ledger",
+    );
 }
 
 /// P1: nor are its sizes this one's.
@@ -47,5 +51,9 @@ pub async fn isolation_consistency_proof(w: World) {
     w.ledger(5).await;
     let (small, _) = w.ledger(2).await;
     let answer = w.sink.consistency_proof(small, 2, 5).await;
-    refused(answer, ErrorKind::NotFound, "P1: a size of another's ledger");
+    refused(
+        answer,
+        ErrorKind::NotFound,
+        "P1: a size of another's ledger",
+    );
 }

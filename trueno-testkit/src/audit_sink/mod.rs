@@ -8,8 +8,26 @@ mod world;
 
 pub use world::World;
 
+use crate::suite::Isolation;
+
 /// The names of the cases, in order.
 pub const CASES: &[&str] = crate::for_each_audit_sink_case!(__case_names {});
+
+/// Every method of the port with its isolation case (P1): a test holds this list to the trait's
+/// source, so that a new method cannot be forgotten.
+pub const ISOLATION: &[(&str, Isolation)] = &[
+    ("AuditSink::append", Isolation::Case("isolation_append")),
+    ("AuditSink::head", Isolation::Case("isolation_head")),
+    ("AuditSink::entries", Isolation::Case("isolation_entries")),
+    (
+        "AuditSink::inclusion_proof",
+        Isolation::Case("isolation_inclusion_proof"),
+    ),
+    (
+        "AuditSink::consistency_proof",
+        Isolation::Case("isolation_consistency_proof"),
+    ),
+];
 
 /// The one list of cases. `$callback` is a macro of this crate.
 #[doc(hidden)]

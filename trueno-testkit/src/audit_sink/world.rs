@@ -27,7 +27,12 @@ impl World {
     /// The world of a fresh harness.
     pub async fn new(harness: impl SinkHarness + 'static) -> Self {
         let (sink, ids) = (harness.sink(), harness.ids());
-        Self { sink, ids, harness: Box::new(harness), made: AtomicU64::new(0) }
+        Self {
+            sink,
+            ids,
+            harness: Box::new(harness),
+            made: AtomicU64::new(0),
+        }
     }
 
     /// A new id.
@@ -49,7 +54,10 @@ impl World {
             occurred_at: ManualClock::default().now() + Duration::from_secs(nth),
             actor: Actor::Member { user: self.id() },
             action: "scan.requested".to_owned(),
-            targets: vec![AuditTarget { kind: "scan".to_owned(), id: format!("scan {nth} \u{20ac}") }],
+            targets: vec![AuditTarget {
+                kind: "scan".to_owned(),
+                id: format!("scan {nth} \u{20ac}"),
+            }],
             details: [("nth".to_owned(), json!(nth))].into_iter().collect(),
         }
     }
@@ -75,6 +83,8 @@ impl World {
 
 impl std::fmt::Debug for World {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("World").field("sink", &self.sink).finish_non_exhaustive()
+        f.debug_struct("World")
+            .field("sink", &self.sink)
+            .finish_non_exhaustive()
     }
 }

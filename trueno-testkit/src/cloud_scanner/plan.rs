@@ -20,13 +20,18 @@ pub async fn a_plan_names_every_task_once(w: World) {
     let keys: Vec<&TaskKey> = plan.tasks.iter().map(TaskPlan::key).collect();
     let distinct: BTreeSet<_> = keys.iter().collect();
     assert_eq!(distinct.len(), keys.len(), "a task is planned twice");
-    let planned: BTreeSet<_> =
-        to_read(&plan).iter().map(|task| (&task.key.kind, &task.key.region)).collect();
+    let planned: BTreeSet<_> = to_read(&plan)
+        .iter()
+        .map(|task| (&task.key.kind, &task.key.region))
+        .collect();
     for at in &w.expected.resources {
         let wanted = (&at.kind, &at.region);
         assert!(planned.contains(&wanted), "P8: nothing reads {wanted:?}");
     }
-    assert!(!w.expected.failing.is_empty(), "the harness has a task that fails");
+    assert!(
+        !w.expected.failing.is_empty(),
+        "the harness has a task that fails"
+    );
     for (key, _) in &w.expected.failing {
         task_named(&plan, key);
     }
@@ -39,9 +44,18 @@ pub async fn a_plan_needs_the_operations_of_its_tasks(w: World) {
     let plan = w.plan().await;
     let mut wanted: BTreeSet<Operation> = BTreeSet::new();
     for task in to_read(&plan) {
-        assert!(!task.operations.is_empty(), "{:?} reads without asking anything", task.key);
+        assert!(
+            !task.operations.is_empty(),
+            "{:?} reads without asking anything",
+            task.key
+        );
         let own: BTreeSet<_> = task.operations.iter().copied().collect();
-        assert_eq!(own.len(), task.operations.len(), "{:?}: an operation twice", task.key);
+        assert_eq!(
+            own.len(),
+            task.operations.len(),
+            "{:?}: an operation twice",
+            task.key
+        );
         wanted.extend(own);
     }
     assert_eq!(plan.operations(), wanted.into_iter().collect::<Vec<_>>());
@@ -57,14 +71,24 @@ pub async fn planning_again_plans_the_same(w: World) {
 pub async fn a_session_can_do_what_its_plan_needs_and_no_more(w: World) {
     let plan = w.plan().await;
     let task = task_named(&plan, &w.expected.paged);
-    let part = ScanPlan { tasks: vec![TaskPlan::Read(task.clone())] };
+    let part = ScanPlan {
+        tasks: vec![TaskPlan::Read(task.clone())],
+    };
     let session = w.open(&part).await;
     let allowed: BTreeSet<_> = part.operations().into_iter().collect();
     let outside: Vec<_> = to_read(&plan)
         .into_iter()
-        .filter(|other| other.operations.iter().any(|needs| !allowed.contains(needs)))
+        .filter(|other| {
+            other
+                .operations
+                .iter()
+                .any(|needs| !allowed.contains(needs))
+        })
         .collect();
-    assert!(!outside.is_empty(), "the harness's plan has tasks with different operations");
+    assert!(
+        !outside.is_empty(),
+        "the harness's plan has tasks with different operations"
+    );
     for other in outside {
         let refused = match session.scan(other, None).await {
             Err(error) => error,

@@ -31,7 +31,10 @@ pub async fn every_resource_is_found_once(w: World) {
     let wanted: BTreeSet<_> = w.expected.resources.iter().cloned().collect();
     let distinct: BTreeSet<_> = found.iter().cloned().collect();
     assert_eq!(distinct.len(), found.len(), "a resource came twice");
-    assert_eq!(distinct, wanted, "P8: nothing is left out in silence, and nothing made up");
+    assert_eq!(
+        distinct, wanted,
+        "P8: nothing is left out in silence, and nothing made up"
+    );
 }
 
 /// P8: every task ends in a last page or in one error, of the kind that it has to be reported as.
@@ -41,7 +44,10 @@ pub async fn every_task_ends_in_a_last_page_or_an_error(w: World) {
     for (key, read) in read_everything(&w, &plan).await {
         match (&read.error, failing.get(&key)) {
             (None, None) => {
-                let last = read.pages.last().unwrap_or_else(|| panic!("P8: {key:?} has no page"));
+                let last = read
+                    .pages
+                    .last()
+                    .unwrap_or_else(|| panic!("P8: {key:?} has no page"));
                 assert_eq!(last.checkpoint, None, "P8: {key:?} ends in the middle");
                 let requests: u64 = read.pages.iter().map(|page| page.requests).sum();
                 assert!(requests > 0, "{key:?}: a page takes a request");
@@ -55,7 +61,10 @@ pub async fn every_task_ends_in_a_last_page_or_an_error(w: World) {
         }
         let before_the_end = read.pages.iter().rev().skip(1);
         for page in before_the_end {
-            assert!(page.checkpoint.is_some(), "{key:?}: a page before the last says where to go on");
+            assert!(
+                page.checkpoint.is_some(),
+                "{key:?}: a page before the last says where to go on"
+            );
         }
     }
 }
@@ -65,8 +74,16 @@ pub async fn resources_belong_to_their_task(w: World) {
     let plan = w.plan().await;
     for (key, read) in read_everything(&w, &plan).await {
         for at in resources(&read.pages) {
-            assert_eq!((&at.kind, &at.region), (&key.kind, &key.region), "{}", at.native_id);
-            assert!(!at.native_id.is_empty(), "{key:?}: a resource has a name of the provider's");
+            assert_eq!(
+                (&at.kind, &at.region),
+                (&key.kind, &key.region),
+                "{}",
+                at.native_id
+            );
+            assert!(
+                !at.native_id.is_empty(),
+                "{key:?}: a resource has a name of the provider's"
+            );
         }
     }
 }
@@ -77,16 +94,27 @@ pub async fn a_scan_goes_on_from_a_checkpoint(w: World) {
     let plan = w.plan().await;
     let task = task_named(&plan, &w.expected.paged);
     let whole = read(&*w.open(&plan).await, task, None).await;
-    assert!(whole.error.is_none() && whole.pages.len() >= 2, "the harness has a task of two pages");
+    assert!(
+        whole.error.is_none() && whole.pages.len() >= 2,
+        "the harness has a task of two pages"
+    );
     for (nth, page) in whole.pages.iter().enumerate() {
-        let Some(checkpoint) = page.checkpoint.clone() else { continue };
+        let Some(checkpoint) = page.checkpoint.clone() else {
+            continue;
+        };
         let session = w.open(&plan).await;
         let rest = read(&*session, task, Some(checkpoint)).await;
         assert!(rest.error.is_none(), "from page {nth}: {:?}", rest.error);
         let (seen, to_come) = whole.pages.split_at(nth + 1);
-        assert_eq!(resources(&rest.pages), resources(to_come), "the rest after page {nth}");
+        assert_eq!(
+            resources(&rest.pages),
+            resources(to_come),
+            "the rest after page {nth}"
+        );
         let seen: BTreeSet<_> = resources(seen).into_iter().collect();
-        let again = resources(&rest.pages).into_iter().find(|at| seen.contains(at));
+        let again = resources(&rest.pages)
+            .into_iter()
+            .find(|at| seen.contains(at));
         assert_eq!(again, None, "read twice after page {nth}");
     }
 }
@@ -96,7 +124,10 @@ pub async fn an_unknown_checkpoint_is_refused(w: World) {
     let plan = w.plan().await;
     let task = task_named(&plan, &w.expected.paged);
     let session = w.open(&plan).await;
-    let kind = match session.scan(task, Some("no such checkpoint".to_owned())).await {
+    let kind = match session
+        .scan(task, Some("no such checkpoint".to_owned()))
+        .await
+    {
         Err(error) => error.kind(),
         Ok(mut stream) => match futures::StreamExt::next(&mut stream).await {
             Some(Err(ended)) => ended.error.kind(),
@@ -119,5 +150,9 @@ pub async fn a_stream_may_be_dropped(w: World) {
         drop(stream);
     }
     let whole = read(&*session, task, None).await;
-    assert!(whole.error.is_none() && whole.pages.len() >= 2, "{:?}", whole.error);
+    assert!(
+        whole.error.is_none() && whole.pages.len() >= 2,
+        "{:?}",
+        whole.error
+    );
 }

@@ -50,7 +50,9 @@ impl World {
 
 impl std::fmt::Debug for World {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("World").field("scanner", &self.scanner).finish_non_exhaustive()
+        f.debug_struct("World")
+            .field("scanner", &self.scanner)
+            .finish_non_exhaustive()
     }
 }
 
@@ -76,7 +78,9 @@ pub(super) fn task_named<'a>(plan: &'a ScanPlan, key: &TaskKey) -> &'a ScanTask 
 /// The resources of some pages, in order.
 pub(super) fn resources(pages: &[ScanPage]) -> Vec<ResourceRef> {
     let resources = pages.iter().flat_map(|page| &page.resources);
-    resources.map(|resource| resource.reference.clone()).collect()
+    resources
+        .map(|resource| resource.reference.clone())
+        .collect()
 }
 
 /// How a task ended: its pages, and the error that ended it, if one did.
@@ -89,13 +93,27 @@ pub(super) struct Read {
 }
 
 /// Reads a task to the end of its stream. Nothing may follow the last page or an error.
-pub(super) async fn read(session: &dyn ScanSession, task: &ScanTask, checkpoint: Option<String>) -> Read {
+pub(super) async fn read(
+    session: &dyn ScanSession,
+    task: &ScanTask,
+    checkpoint: Option<String>,
+) -> Read {
     let mut stream = session.scan(task, checkpoint).await.unwrap();
-    let mut read = Read { pages: Vec::new(), error: None };
+    let mut read = Read {
+        pages: Vec::new(),
+        error: None,
+    };
     while let Some(item) = stream.next().await {
         let ended = read.error.is_some()
-            || read.pages.last().is_some_and(|page| page.checkpoint.is_none());
-        assert!(!ended, "{:?}: something follows the task's end: {item:?}", task.key);
+            || read
+                .pages
+                .last()
+                .is_some_and(|page| page.checkpoint.is_none());
+        assert!(
+            !ended,
+            "{:?}: something follows the task's end: {item:?}",
+            task.key
+        );
         match item {
             Ok(page) => read.pages.push(page),
             Err(error) => read.error = Some(error),

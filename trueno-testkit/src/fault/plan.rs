@@ -54,7 +54,11 @@ impl FaultPlan {
     #[must_use]
     pub fn seeded(seed: u64, rate: f64, kind: ErrorKind) -> Self {
         let plan = Self::new();
-        plan.state.lock().chance = Some(Chance { random: IdSource::seeded(seed), rate, kind });
+        plan.state.lock().chance = Some(Chance {
+            random: IdSource::seeded(seed),
+            rate,
+            kind,
+        });
         plan
     }
 
@@ -73,7 +77,12 @@ impl FaultPlan {
     /// How often `method` was called so far, faults included.
     #[must_use]
     pub fn calls(&self, method: &str) -> u64 {
-        self.state.lock().calls.get(method).copied().unwrap_or_default()
+        self.state
+            .lock()
+            .calls
+            .get(method)
+            .copied()
+            .unwrap_or_default()
     }
 
     /// Counts a call of `method` and says what happens to it.
@@ -87,7 +96,11 @@ impl FaultPlan {
         }
         let chance = state.chance.as_ref()?;
         let drawn = chance.random.unit();
-        let fault = if chance.random.unit() < 0.5 { Fault::Before } else { Fault::After };
+        let fault = if chance.random.unit() < 0.5 {
+            Fault::Before
+        } else {
+            Fault::After
+        };
         (drawn < chance.rate).then(|| fault(chance.kind))
     }
 
@@ -113,5 +126,7 @@ impl FaultPlan {
 }
 
 pub(super) fn injected(kind: ErrorKind, applied: Applied, method: &'static str) -> Error {
-    Error::new(kind, "an injected fault").with_applied(applied).with_operation(method)
+    Error::new(kind, "an injected fault")
+        .with_applied(applied)
+        .with_operation(method)
 }

@@ -34,38 +34,62 @@ impl FaultyQueue {
 #[async_trait]
 impl JobQueue for FaultyQueue {
     async fn enqueue(&self, scope: &OrgScope, jobs: Vec<NewJob>) -> Result<Vec<Enqueued>> {
-        self.plan.through("job_queue.enqueue", self.real.enqueue(scope, jobs)).await
+        self.plan
+            .through("job_queue.enqueue", self.real.enqueue(scope, jobs))
+            .await
     }
 
     async fn claim(&self, request: &ClaimRequest) -> Result<Vec<Claim>> {
-        self.plan.through("job_queue.claim", self.real.claim(request)).await
+        self.plan
+            .through("job_queue.claim", self.real.claim(request))
+            .await
     }
 
     async fn heartbeat(&self, session: WorkerSessionId, lease_for: Duration) -> Result<Heartbeat> {
-        self.plan.through("job_queue.heartbeat", self.real.heartbeat(session, lease_for)).await
+        self.plan
+            .through(
+                "job_queue.heartbeat",
+                self.real.heartbeat(session, lease_for),
+            )
+            .await
     }
 
     async fn settle(&self, settlements: Vec<Settlement>) -> Result<Vec<SettleOutcome>> {
-        self.plan.through("job_queue.settle", self.real.settle(settlements)).await
+        self.plan
+            .through("job_queue.settle", self.real.settle(settlements))
+            .await
     }
 
     async fn cancel(&self, scope: &OrgScope, job: JobId) -> Result<CancelOutcome> {
-        self.plan.through("job_queue.cancel", self.real.cancel(scope, job)).await
+        self.plan
+            .through("job_queue.cancel", self.real.cancel(scope, job))
+            .await
     }
 
     async fn recover_expired(&self, limit: usize) -> Result<Recovered> {
-        self.plan.through("job_queue.recover_expired", self.real.recover_expired(limit)).await
+        self.plan
+            .through(
+                "job_queue.recover_expired",
+                self.real.recover_expired(limit),
+            )
+            .await
     }
 
     async fn wake_ups(&self) -> Result<WakeUps> {
-        self.plan.through("job_queue.wake_ups", self.real.wake_ups()).await
+        self.plan
+            .through("job_queue.wake_ups", self.real.wake_ups())
+            .await
     }
 
     async fn stats(&self) -> Result<QueueStats> {
-        self.plan.through("job_queue.stats", self.real.stats()).await
+        self.plan
+            .through("job_queue.stats", self.real.stats())
+            .await
     }
 
     async fn why_waiting(&self, scope: &OrgScope, job: JobId) -> Result<WaitReason> {
-        self.plan.through("job_queue.why_waiting", self.real.why_waiting(scope, job)).await
+        self.plan
+            .through("job_queue.why_waiting", self.real.why_waiting(scope, job))
+            .await
     }
 }

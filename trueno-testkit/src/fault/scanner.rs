@@ -41,16 +41,26 @@ impl CloudScanner for FaultyScanner {
     }
 
     async fn plan(&self, target: &ScanTarget) -> Result<ScanPlan> {
-        self.plan.through("cloud_scanner.plan", self.real.plan(target)).await
+        self.plan
+            .through("cloud_scanner.plan", self.real.plan(target))
+            .await
     }
 
     async fn verify(&self, target: &ScanTarget) -> Result<Verification> {
-        self.plan.through("cloud_scanner.verify", self.real.verify(target)).await
+        self.plan
+            .through("cloud_scanner.verify", self.real.verify(target))
+            .await
     }
 
     async fn open(&self, target: &ScanTarget, plan: &ScanPlan) -> Result<Box<dyn ScanSession>> {
-        let real = self.plan.through("cloud_scanner.open", self.real.open(target, plan)).await?;
-        Ok(Box::new(FaultySession { real, plan: self.plan.clone() }))
+        let real = self
+            .plan
+            .through("cloud_scanner.open", self.real.open(target, plan))
+            .await?;
+        Ok(Box::new(FaultySession {
+            real,
+            plan: self.plan.clone(),
+        }))
     }
 }
 
@@ -78,13 +88,13 @@ impl ScanSession for FaultySession {
     }
 }
 
-async fn next(
-    pages: &mut ScanStream,
-    plan: &FaultPlan,
-) -> Option<Result<ScanPage, PageError>> {
+async fn next(pages: &mut ScanStream, plan: &FaultPlan) -> Option<Result<ScanPage, PageError>> {
     const METHOD: &str = "scan_stream.next";
     let failed = |kind, requests| {
-        Some(Err(PageError { requests, error: injected(kind, Applied::No, METHOD) }))
+        Some(Err(PageError {
+            requests,
+            error: injected(kind, Applied::No, METHOD),
+        }))
     };
     match plan.meet(METHOD) {
         None => pages.next().await,

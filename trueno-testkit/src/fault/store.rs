@@ -38,7 +38,10 @@ impl FaultyStore {
     }
 
     fn wrap<T: ?Sized>(&self, real: Box<T>) -> Box<Opened<T>> {
-        Box::new(Opened { real, plan: self.plan.clone() })
+        Box::new(Opened {
+            real,
+            plan: self.plan.clone(),
+        })
     }
 }
 
@@ -52,11 +55,15 @@ struct Opened<T: ?Sized> {
 #[async_trait]
 impl AuditOutbox for FaultyStore {
     async fn staged(&self, limit: usize) -> Result<Vec<AuditEvent>> {
-        self.plan.through("tenant_store.staged", self.real.staged(limit)).await
+        self.plan
+            .through("tenant_store.staged", self.real.staged(limit))
+            .await
     }
 
     async fn forget(&self, events: &[AuditEventId]) -> Result<()> {
-        self.plan.through("tenant_store.forget", self.real.forget(events)).await
+        self.plan
+            .through("tenant_store.forget", self.real.forget(events))
+            .await
     }
 }
 
@@ -64,7 +71,9 @@ impl AuditOutbox for FaultyStore {
 #[async_trait]
 impl TenantStore for FaultyStore {
     async fn memberships(&self, user: UserId) -> Result<Vec<Membership>> {
-        self.plan.through("tenant_store.memberships", self.real.memberships(user)).await
+        self.plan
+            .through("tenant_store.memberships", self.real.memberships(user))
+            .await
     }
 
     async fn create_organization(
@@ -73,21 +82,32 @@ impl TenantStore for FaultyStore {
         event: EventDraft,
     ) -> Result<Organization> {
         let call = self.real.create_organization(new, event);
-        self.plan.through("tenant_store.create_organization", call).await
+        self.plan
+            .through("tenant_store.create_organization", call)
+            .await
     }
 
     async fn read(&self, scope: &OrgScope) -> Result<Box<dyn ReadView>> {
-        let real = self.plan.through("tenant_store.read", self.real.read(scope)).await?;
+        let real = self
+            .plan
+            .through("tenant_store.read", self.real.read(scope))
+            .await?;
         Ok(self.wrap(real))
     }
 
     async fn begin(&self, scope: &OrgScope) -> Result<Box<dyn UnitOfWork>> {
-        let real = self.plan.through("tenant_store.begin", self.real.begin(scope)).await?;
+        let real = self
+            .plan
+            .through("tenant_store.begin", self.real.begin(scope))
+            .await?;
         Ok(self.wrap(real))
     }
 
     async fn ingest(&self, lease: &Lease) -> Result<Box<dyn Ingest>> {
-        let real = self.plan.through("tenant_store.ingest", self.real.ingest(lease)).await?;
+        let real = self
+            .plan
+            .through("tenant_store.ingest", self.real.ingest(lease))
+            .await?;
         Ok(self.wrap(real))
     }
 
@@ -109,11 +129,15 @@ macro_rules! shared_reads {
         #[async_trait]
         impl AccountReads for $opened {
             async fn account(&mut self, id: CloudAccountId) -> Result<CloudAccount> {
-                self.plan.through(concat!($name, ".account"), self.real.account(id)).await
+                self.plan
+                    .through(concat!($name, ".account"), self.real.account(id))
+                    .await
             }
 
             async fn accounts(&mut self, page: &PageRequest) -> Result<Page<CloudAccount>> {
-                self.plan.through(concat!($name, ".accounts"), self.real.accounts(page)).await
+                self.plan
+                    .through(concat!($name, ".accounts"), self.real.accounts(page))
+                    .await
             }
         }
 
@@ -121,7 +145,9 @@ macro_rules! shared_reads {
         #[async_trait]
         impl ScanReads for $opened {
             async fn scan(&mut self, id: ScanId) -> Result<Scan> {
-                self.plan.through(concat!($name, ".scan"), self.real.scan(id)).await
+                self.plan
+                    .through(concat!($name, ".scan"), self.real.scan(id))
+                    .await
             }
 
             async fn scans(
@@ -129,11 +155,15 @@ macro_rules! shared_reads {
                 filter: &ScanFilter,
                 page: &PageRequest,
             ) -> Result<Page<Scan>> {
-                self.plan.through(concat!($name, ".scans"), self.real.scans(filter, page)).await
+                self.plan
+                    .through(concat!($name, ".scans"), self.real.scans(filter, page))
+                    .await
             }
 
             async fn coverage(&mut self, scan: ScanId) -> Result<Vec<Coverage>> {
-                self.plan.through(concat!($name, ".coverage"), self.real.coverage(scan)).await
+                self.plan
+                    .through(concat!($name, ".coverage"), self.real.coverage(scan))
+                    .await
             }
         }
 
@@ -141,7 +171,9 @@ macro_rules! shared_reads {
         #[async_trait]
         impl JobReads for $opened {
             async fn job(&mut self, id: JobId) -> Result<Job> {
-                self.plan.through(concat!($name, ".job"), self.real.job(id)).await
+                self.plan
+                    .through(concat!($name, ".job"), self.real.job(id))
+                    .await
             }
         }
     };
@@ -158,7 +190,9 @@ impl ResourceReads for Opened<dyn ReadView> {
         filter: &ResourceFilter,
         page: &PageRequest,
     ) -> Result<Page<Resource>> {
-        self.plan.through("read_view.resources", self.real.resources(filter, page)).await
+        self.plan
+            .through("read_view.resources", self.real.resources(filter, page))
+            .await
     }
 }
 
@@ -166,7 +200,9 @@ impl ResourceReads for Opened<dyn ReadView> {
 #[async_trait]
 impl FindingReads for Opened<dyn ReadView> {
     async fn finding(&mut self, account: CloudAccountId, key: &str) -> Result<Finding> {
-        self.plan.through("read_view.finding", self.real.finding(account, key)).await
+        self.plan
+            .through("read_view.finding", self.real.finding(account, key))
+            .await
     }
 
     async fn findings(
@@ -174,7 +210,9 @@ impl FindingReads for Opened<dyn ReadView> {
         filter: &FindingFilter,
         page: &PageRequest,
     ) -> Result<Page<Finding>> {
-        self.plan.through("read_view.findings", self.real.findings(filter, page)).await
+        self.plan
+            .through("read_view.findings", self.real.findings(filter, page))
+            .await
     }
 }
 
@@ -182,7 +220,9 @@ impl FindingReads for Opened<dyn ReadView> {
 #[async_trait]
 impl AccountWrites for Opened<dyn UnitOfWork> {
     async fn insert_account(&mut self, new: NewCloudAccount) -> Result<CloudAccount> {
-        self.plan.through("unit_of_work.insert_account", self.real.insert_account(new)).await
+        self.plan
+            .through("unit_of_work.insert_account", self.real.insert_account(new))
+            .await
     }
 
     async fn apply_account(
@@ -200,7 +240,9 @@ impl AccountWrites for Opened<dyn UnitOfWork> {
 #[async_trait]
 impl ScanWrites for Opened<dyn UnitOfWork> {
     async fn insert_scan(&mut self, new: NewScan) -> Result<Scan> {
-        self.plan.through("unit_of_work.insert_scan", self.real.insert_scan(new)).await
+        self.plan
+            .through("unit_of_work.insert_scan", self.real.insert_scan(new))
+            .await
     }
 }
 
@@ -208,11 +250,15 @@ impl ScanWrites for Opened<dyn UnitOfWork> {
 #[async_trait]
 impl JobWrites for Opened<dyn UnitOfWork> {
     async fn enqueue(&mut self, jobs: Vec<NewJob>) -> Result<Vec<Enqueued>> {
-        self.plan.through("unit_of_work.enqueue", self.real.enqueue(jobs)).await
+        self.plan
+            .through("unit_of_work.enqueue", self.real.enqueue(jobs))
+            .await
     }
 
     async fn cancel_job(&mut self, job: JobId) -> Result<CancelOutcome> {
-        self.plan.through("unit_of_work.cancel_job", self.real.cancel_job(job)).await
+        self.plan
+            .through("unit_of_work.cancel_job", self.real.cancel_job(job))
+            .await
     }
 }
 
@@ -220,11 +266,15 @@ impl JobWrites for Opened<dyn UnitOfWork> {
 #[async_trait]
 impl UnitOfWork for Opened<dyn UnitOfWork> {
     async fn commit(self: Box<Self>, event: EventDraft) -> Result<AuditEventId> {
-        self.plan.through("unit_of_work.commit", self.real.commit(event)).await
+        self.plan
+            .through("unit_of_work.commit", self.real.commit(event))
+            .await
     }
 
     async fn rollback(self: Box<Self>) -> Result<()> {
-        self.plan.through("unit_of_work.rollback", self.real.rollback()).await
+        self.plan
+            .through("unit_of_work.rollback", self.real.rollback())
+            .await
     }
 }
 
@@ -232,27 +282,39 @@ impl UnitOfWork for Opened<dyn UnitOfWork> {
 #[async_trait]
 impl Ingest for Opened<dyn Ingest> {
     async fn start_scan(&mut self, tasks: u64) -> Result<Scan> {
-        self.plan.through("ingest.start_scan", self.real.start_scan(tasks)).await
+        self.plan
+            .through("ingest.start_scan", self.real.start_scan(tasks))
+            .await
     }
 
     async fn put_resources(&mut self, resources: Vec<Resource>) -> Result<()> {
-        self.plan.through("ingest.put_resources", self.real.put_resources(resources)).await
+        self.plan
+            .through("ingest.put_resources", self.real.put_resources(resources))
+            .await
     }
 
     async fn put_coverage(&mut self, coverage: Vec<Coverage>) -> Result<()> {
-        self.plan.through("ingest.put_coverage", self.real.put_coverage(coverage)).await
+        self.plan
+            .through("ingest.put_coverage", self.real.put_coverage(coverage))
+            .await
     }
 
     async fn put_findings(&mut self, findings: Vec<FindingUpsert>) -> Result<()> {
-        self.plan.through("ingest.put_findings", self.real.put_findings(findings)).await
+        self.plan
+            .through("ingest.put_findings", self.real.put_findings(findings))
+            .await
     }
 
     async fn resolve_findings(&mut self, keys: Vec<String>) -> Result<()> {
-        self.plan.through("ingest.resolve_findings", self.real.resolve_findings(keys)).await
+        self.plan
+            .through("ingest.resolve_findings", self.real.resolve_findings(keys))
+            .await
     }
 
     async fn set_progress(&mut self, progress: ScanProgress) -> Result<()> {
-        self.plan.through("ingest.set_progress", self.real.set_progress(progress)).await
+        self.plan
+            .through("ingest.set_progress", self.real.set_progress(progress))
+            .await
     }
 
     async fn commit(self: Box<Self>) -> Result<()> {

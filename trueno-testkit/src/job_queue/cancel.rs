@@ -11,7 +11,11 @@ use crate::suite::refused;
 
 fn failed(retryable: bool) -> JobOutcome {
     let retry_after = Duration::from_secs(60);
-    JobOutcome::Failed { error: "it broke".to_owned(), retryable, retry_after }
+    JobOutcome::Failed {
+        error: "it broke".to_owned(),
+        retryable,
+        retry_after,
+    }
 }
 
 /// A job that waits (for a worker, for its time, for a retry) is cancelled and never runs.
@@ -19,7 +23,13 @@ pub async fn a_waiting_job_is_cancelled_and_never_runs(w: World) {
     let tenant = w.organization().await;
     let retried = w.enqueue(&tenant, w.job()).await;
     let lease = w.claim_one().await.reference();
-    w.queue.settle(vec![Settlement { lease, outcome: failed(true) }]).await.unwrap();
+    w.queue
+        .settle(vec![Settlement {
+            lease,
+            outcome: failed(true),
+        }])
+        .await
+        .unwrap();
     let queued = w.enqueue(&tenant, w.job()).await;
     let run_at = w.now().await + Duration::from_secs(60);
     let scheduled = w.enqueue(&tenant, w.job().with_run_at(run_at)).await;
@@ -40,19 +50,39 @@ pub async fn a_running_job_is_asked_to_stop(w: World) {
     let asked = w.enqueue(&tenant, w.job()).await;
     let other = w.enqueue(&tenant, w.job()).await;
     let session = w.id();
-    let claims = w.queue.claim(&w.claim_request_of(session, 2)).await.unwrap();
+    let claims = w
+        .queue
+        .claim(&w.claim_request_of(session, 2))
+        .await
+        .unwrap();
     for _ in 0..2 {
         let answer = w.queue.cancel(&tenant.scan, asked).await.unwrap();
         assert_eq!(answer, CancelOutcome::Requested, "asking twice is asking");
     }
     assert!(w.read_job(&tenant, asked).await.cancel_requested);
-    let held = w.queue.heartbeat(session, Duration::from_secs(30)).await.unwrap().held;
+    let held = w
+        .queue
+        .heartbeat(session, Duration::from_secs(30))
+        .await
+        .unwrap()
+        .held;
     assert_eq!(held.len(), 2, "both are still held");
     for held in held {
-        assert_eq!(held.cancel_requested, held.lease.job == asked, "{other} was not asked");
+        assert_eq!(
+            held.cancel_requested,
+            held.lease.job == asked,
+            "{other} was not asked"
+        );
     }
-    let lease = claims.iter().find(|claim| claim.lease.job == asked).unwrap().lease;
-    let settlement = Settlement { lease, outcome: JobOutcome::Cancelled };
+    let lease = claims
+        .iter()
+        .find(|claim| claim.lease.job == asked)
+        .unwrap()
+        .lease;
+    let settlement = Settlement {
+        lease,
+        outcome: JobOutcome::Cancelled,
+    };
     let settled = w.queue.settle(vec![settlement]).await.unwrap();
     assert_eq!(settled, [SettleOutcome::Settled(JobStatus::Cancelled)]);
 }
@@ -64,7 +94,11 @@ pub async fn a_job_asked_to_stop_does_not_wait_again(w: World) {
         let job = w.enqueue(&tenant, w.job()).await;
         let lease = w.claim_one().await.reference();
         w.queue.cancel(&tenant.scan, job).await.unwrap();
-        let settled = w.queue.settle(vec![Settlement { lease, outcome }]).await.unwrap();
+        let settled = w
+            .queue
+            .settle(vec![Settlement { lease, outcome }])
+            .await
+            .unwrap();
         assert_eq!(settled, [SettleOutcome::Settled(JobStatus::Cancelled)]);
     }
     w.advance(Duration::from_secs(120)).await;
@@ -81,7 +115,10 @@ pub async fn a_finished_job_is_left_alone(w: World) {
     ] {
         let job = w.enqueue(&tenant, w.job()).await;
         let lease = w.claim_one().await.reference();
-        w.queue.settle(vec![Settlement { lease, outcome }]).await.unwrap();
+        w.queue
+            .settle(vec![Settlement { lease, outcome }])
+            .await
+            .unwrap();
         let answer = w.queue.cancel(&tenant.scan, job).await.unwrap();
         assert_eq!(answer, CancelOutcome::AlreadyFinished(status));
         assert_eq!(w.job_status(&tenant, job).await, status, "it keeps its end");
@@ -94,8 +131,15 @@ pub async fn cancelling_needs_a_scope_that_writes(w: World) {
     let running = w.enqueue(&tenant, w.job()).await;
     let lease = w.claim_one().await;
     let waiting = w.enqueue(&tenant, w.job()).await;
-    for (scope, what) in [(&tenant.read, "a scope to read"), (lease.scope(), "a lease's scope")] {
-        refused(w.queue.cancel(scope, waiting).await, ErrorKind::Denied, what);
+    for (scope, what) in [
+        (&tenant.read, "a scope to read"),
+        (lease.scope(), "a lease's scope"),
+    ] {
+        refused(
+            w.queue.cancel(scope, waiting).await,
+            ErrorKind::Denied,
+            what,
+        );
     }
     assert_eq!(w.job_status(&tenant, waiting).await, JobStatus::Queued);
     assert_eq!(w.job_status(&tenant, running).await, JobStatus::Running);

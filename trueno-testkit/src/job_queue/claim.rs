@@ -41,9 +41,17 @@ pub async fn run_at_is_honoured(w: World) {
     let run_at = w.now().await + Duration::from_secs(60);
     let later = w.enqueue(&tenant, w.job().with_run_at(run_at)).await;
     let now = w.enqueue(&tenant, w.job()).await;
-    assert_eq!(w.claimable().await, [now], "P10: what is not due is not handed out");
+    assert_eq!(
+        w.claimable().await,
+        [now],
+        "P10: what is not due is not handed out"
+    );
     w.advance(Duration::from_secs(30)).await;
-    assert_eq!(w.claimable().await, [], "P10: half way there it is not due either");
+    assert_eq!(
+        w.claimable().await,
+        [],
+        "P10: half way there it is not due either"
+    );
     w.advance(Duration::from_secs(31)).await;
     assert_eq!(w.claimable().await, [later]);
 }
@@ -53,19 +61,31 @@ pub async fn a_claim_gives_no_more_than_its_limit(w: World) {
     let tenant = w.organization().await;
     let jobs = (0..5).map(|_| w.job()).collect();
     w.queue.enqueue(&tenant.scan, jobs).await.unwrap();
-    let sizes = [w.claim(3).await.len(), w.claim(3).await.len(), w.claim(3).await.len()];
+    let sizes = [
+        w.claim(3).await.len(),
+        w.claim(3).await.len(),
+        w.claim(3).await.len(),
+    ];
     assert_eq!(sizes, [3, 2, 0]);
 }
 
 /// A claim gives jobs of the kinds that it asks for, and leaves the others.
 pub async fn a_claim_gives_only_the_kinds_it_asked_for(w: World) {
     let tenant = w.organization().await;
-    let other = w.enqueue(&tenant, w.job_of_kind("other.kind").with_priority(9)).await;
+    let other = w
+        .enqueue(&tenant, w.job_of_kind("other.kind").with_priority(9))
+        .await;
     let work = w.enqueue(&tenant, w.job_of_kind(WORK_KIND)).await;
     let scan = w.enqueue(&tenant, w.job_of_kind(SCAN_KIND)).await;
     let request = ClaimRequest::new(w.id(), "worker", vec![SCAN_KIND.parse().unwrap()], 10);
     let claims = w.queue.claim(&request).await.unwrap();
-    assert_eq!(claims.iter().map(|claim| claim.lease.job).collect::<Vec<_>>(), [scan]);
+    assert_eq!(
+        claims
+            .iter()
+            .map(|claim| claim.lease.job)
+            .collect::<Vec<_>>(),
+        [scan]
+    );
     assert_eq!(w.claimable().await, [work]);
     let waits = w.queue.why_waiting(&tenant.read, other).await.unwrap();
     assert_eq!(waits, WaitReason::Due, "a kind that nobody handles waits");
@@ -102,7 +122,11 @@ pub async fn concurrent_claimants_never_share_a_job(w: World) {
     }
     jobs.extend(w.claimable().await);
     let distinct: BTreeSet<JobId> = jobs.iter().copied().collect();
-    assert_eq!(distinct.len(), jobs.len(), "P3: a job was handed to two holders");
+    assert_eq!(
+        distinct.len(),
+        jobs.len(),
+        "P3: a job was handed to two holders"
+    );
     assert_eq!(distinct.len(), 60, "every job was handed out");
 }
 
@@ -113,7 +137,13 @@ pub async fn each_claim_has_a_new_token(w: World) {
     let request = w.claim_request(1);
     let first = w.queue.claim(&request).await.unwrap().remove(0).lease;
     let outcome = JobOutcome::Returned;
-    w.queue.settle(vec![Settlement { lease: first, outcome }]).await.unwrap();
+    w.queue
+        .settle(vec![Settlement {
+            lease: first,
+            outcome,
+        }])
+        .await
+        .unwrap();
     let second = w.queue.claim(&request).await.unwrap().remove(0).lease;
     assert_eq!((second.job, second.session), (first.job, first.session));
     assert_ne!(second.token, first.token, "P3: a token is never used again");
@@ -127,8 +157,14 @@ pub async fn a_batch_is_spread_over_organizations(w: World) {
     let only = w.enqueue(&small, w.job()).await;
     let batch = w.claim(2).await;
     assert_eq!(batch.len(), 2);
-    let served: Vec<_> = batch.iter().map(|lease| lease.reference().organization).collect();
-    assert!(served.contains(&large.id) && served.contains(&small.id), "one each: {served:?}");
+    let served: Vec<_> = batch
+        .iter()
+        .map(|lease| lease.reference().organization)
+        .collect();
+    assert!(
+        served.contains(&large.id) && served.contains(&small.id),
+        "one each: {served:?}"
+    );
     assert!(batch.iter().any(|lease| lease.reference().job == only));
 }
 
@@ -145,7 +181,10 @@ pub async fn no_organization_is_starved(w: World) {
             return;
         }
         let outcome = JobOutcome::Succeeded;
-        w.queue.settle(vec![Settlement { lease, outcome }]).await.unwrap();
+        w.queue
+            .settle(vec![Settlement { lease, outcome }])
+            .await
+            .unwrap();
         w.enqueue(&busy, w.job().with_priority(9)).await;
     }
     panic!("after 50 claims of one job, another organization's only job still waits");
@@ -159,10 +198,16 @@ pub async fn bad_claims_are_refused(w: World) {
     let lasting = |lease_for| w.claim_request(1).with_lease_for(lease_for);
     for (request, what) in [
         (w.claim_request(0), "a limit of 0"),
-        (ClaimRequest::new(w.id(), "worker", Vec::new(), 1), "no kinds"),
+        (
+            ClaimRequest::new(w.id(), "worker", Vec::new(), 1),
+            "no kinds",
+        ),
         (lasting(Duration::ZERO), "no lease"),
         (lasting(Duration::from_millis(999)), "a lease under 1 s"),
-        (lasting(Duration::from_millis(3_600_001)), "a lease over 1 h"),
+        (
+            lasting(Duration::from_millis(3_600_001)),
+            "a lease over 1 h",
+        ),
         (lasting(Duration::MAX), "a lease without an end"),
     ] {
         refused(w.queue.claim(&request).await, ErrorKind::InvalidInput, what);
@@ -170,7 +215,14 @@ pub async fn bad_claims_are_refused(w: World) {
     let shortest = ClaimRequest::new(w.id(), "worker", kinds, 1);
     let shortest = shortest.with_lease_for(Duration::from_secs(1));
     let claims = w.queue.claim(&shortest).await.unwrap();
-    assert_eq!(claims[0].lease.job, job, "a lease of 1 s is fine, and no refusal took the job");
+    assert_eq!(
+        claims[0].lease.job, job,
+        "a lease of 1 s is fine, and no refusal took the job"
+    );
     let longest = lasting(Duration::from_secs(3_600));
-    assert_eq!(w.queue.claim(&longest).await.unwrap(), [], "a lease of 1 h is fine");
+    assert_eq!(
+        w.queue.claim(&longest).await.unwrap(),
+        [],
+        "a lease of 1 h is fine"
+    );
 }

@@ -34,9 +34,18 @@ pub async fn a_claimed_job_is_what_was_enqueued(w: World) {
     let id = w.enqueue(&tenant, job).await;
 
     let seen = w.read_job(&tenant, id).await;
-    assert_eq!((seen.id, seen.organization, seen.status), (id, tenant.id, JobStatus::Queued));
-    assert_eq!((seen.failed_attempts, seen.max_attempts, seen.lost_leases), (0, 9, 0));
-    assert_eq!((seen.kind.as_str(), seen.cancel_requested), (WORK_KIND, false));
+    assert_eq!(
+        (seen.id, seen.organization, seen.status),
+        (id, tenant.id, JobStatus::Queued)
+    );
+    assert_eq!(
+        (seen.failed_attempts, seen.max_attempts, seen.lost_leases),
+        (0, 9, 0)
+    );
+    assert_eq!(
+        (seen.kind.as_str(), seen.cancel_requested),
+        (WORK_KIND, false)
+    );
     assert_eq!((seen.finished_at, seen.last_error), (None, None));
 
     let lease = w.claim_one().await;
@@ -44,12 +53,30 @@ pub async fn a_claimed_job_is_what_was_enqueued(w: World) {
     let claim = lease.claim();
     assert_eq!((claim.lease.job, claim.lease.organization), (id, tenant.id));
     assert_eq!((claim.kind.as_str(), &claim.payload), (WORK_KIND, &payload));
-    assert_eq!((claim.failed_attempts, claim.max_attempts, claim.lost_leases), (0, 9, 0));
+    assert_eq!(
+        (claim.failed_attempts, claim.max_attempts, claim.lost_leases),
+        (0, 9, 0)
+    );
     near(seen.created_at, before, after, "when the job was enqueued");
-    near(seen.run_at, before, after, "a job without a run-at is due at once");
-    near(claim.enqueued_at, before, after, "when the claim says that it was enqueued");
+    near(
+        seen.run_at,
+        before,
+        after,
+        "a job without a run-at is due at once",
+    );
+    near(
+        claim.enqueued_at,
+        before,
+        after,
+        "when the claim says that it was enqueued",
+    );
     let lease_for = Duration::from_secs(30);
-    near(claim.expires_at, before + lease_for, after + lease_for, "when the lease runs out");
+    near(
+        claim.expires_at,
+        before + lease_for,
+        after + lease_for,
+        "when the lease runs out",
+    );
     assert_eq!(w.job_status(&tenant, id).await, JobStatus::Running);
 }
 
@@ -61,7 +88,11 @@ pub async fn a_batch_is_enqueued_as_a_whole_or_not_at_all(w: World) {
     let batch = vec![w.job(), first.clone(), w.job()];
     let answer = w.queue.enqueue(&tenant.scan, batch).await;
     refused(answer, ErrorKind::AlreadyExists, "an id in use");
-    assert_eq!(w.claimable().await, [first.id], "P2: none of the refused batch was enqueued");
+    assert_eq!(
+        w.claimable().await,
+        [first.id],
+        "P2: none of the refused batch was enqueued"
+    );
 }
 
 /// A job id in use is refused: a waiting job's, a running one's, a finished one's, and one that is
@@ -71,18 +102,43 @@ pub async fn a_job_id_in_use_is_refused(w: World) {
     let job = w.job();
     w.enqueue(&tenant, job.clone()).await;
     let again = async || w.queue.enqueue(&tenant.scan, vec![job.clone()]).await;
-    refused(again().await, ErrorKind::AlreadyExists, "the id of a waiting job");
+    refused(
+        again().await,
+        ErrorKind::AlreadyExists,
+        "the id of a waiting job",
+    );
     let lease = w.claim_one().await.reference();
-    refused(again().await, ErrorKind::AlreadyExists, "the id of a running job");
-    let settled =
-        w.queue.settle(vec![Settlement { lease, outcome: JobOutcome::Succeeded }]).await.unwrap();
+    refused(
+        again().await,
+        ErrorKind::AlreadyExists,
+        "the id of a running job",
+    );
+    let settled = w
+        .queue
+        .settle(vec![Settlement {
+            lease,
+            outcome: JobOutcome::Succeeded,
+        }])
+        .await
+        .unwrap();
     assert_eq!(settled, [SettleOutcome::Settled(JobStatus::Succeeded)]);
-    refused(again().await, ErrorKind::AlreadyExists, "the id of a finished job");
+    refused(
+        again().await,
+        ErrorKind::AlreadyExists,
+        "the id of a finished job",
+    );
 
     let twin = w.job();
-    let answer = w.queue.enqueue(&tenant.scan, vec![twin.clone(), twin]).await;
+    let answer = w
+        .queue
+        .enqueue(&tenant.scan, vec![twin.clone(), twin])
+        .await;
     refused(answer, ErrorKind::AlreadyExists, "an id twice in one batch");
-    assert_eq!(w.claimable().await, [], "P2: nothing was enqueued by a refused batch");
+    assert_eq!(
+        w.claimable().await,
+        [],
+        "P2: nothing was enqueued by a refused batch"
+    );
 }
 
 /// While a job with a dedupe key is live (waiting, running, in backoff), it stands for every other
@@ -92,16 +148,31 @@ pub async fn a_dedupe_key_stands_for_the_live_job(w: World) {
     let keyed = || w.job().with_dedupe_key("nightly").unwrap();
     let (first, twin) = (keyed(), keyed());
     let id = first.id;
-    let answer = w.queue.enqueue(&tenant.scan, vec![first, twin]).await.unwrap();
-    assert_eq!(answer, [Enqueued::Created(id), Enqueued::Duplicate(id)], "within one batch");
+    let answer = w
+        .queue
+        .enqueue(&tenant.scan, vec![first, twin])
+        .await
+        .unwrap();
+    assert_eq!(
+        answer,
+        [Enqueued::Created(id), Enqueued::Duplicate(id)],
+        "within one batch"
+    );
 
     let again = async || w.queue.enqueue(&tenant.scan, vec![keyed()]).await.unwrap();
     assert_eq!(again().await, [Enqueued::Duplicate(id)], "while it waits");
     let lease = w.claim_one().await.reference();
     assert_eq!(again().await, [Enqueued::Duplicate(id)], "while it runs");
     let outcome = failed(true, Duration::from_secs(60));
-    w.queue.settle(vec![Settlement { lease, outcome }]).await.unwrap();
-    assert_eq!(again().await, [Enqueued::Duplicate(id)], "while it waits for a retry");
+    w.queue
+        .settle(vec![Settlement { lease, outcome }])
+        .await
+        .unwrap();
+    assert_eq!(
+        again().await,
+        [Enqueued::Duplicate(id)],
+        "while it waits for a retry"
+    );
     assert_eq!(w.claimable().await, [], "no duplicate was enqueued");
 }
 
@@ -109,10 +180,17 @@ pub async fn a_dedupe_key_stands_for_the_live_job(w: World) {
 pub async fn a_dedupe_key_is_free_again_after_the_end(w: World) {
     let tenant = w.organization().await;
     let keyed = || w.job().with_dedupe_key("nightly").unwrap();
-    for outcome in [JobOutcome::Succeeded, failed(false, Duration::ZERO), JobOutcome::Cancelled] {
+    for outcome in [
+        JobOutcome::Succeeded,
+        failed(false, Duration::ZERO),
+        JobOutcome::Cancelled,
+    ] {
         w.enqueue(&tenant, keyed()).await;
         let lease = w.claim_one().await.reference();
-        w.queue.settle(vec![Settlement { lease, outcome }]).await.unwrap();
+        w.queue
+            .settle(vec![Settlement { lease, outcome }])
+            .await
+            .unwrap();
     }
     let cancelled = w.enqueue(&tenant, keyed()).await;
     w.queue.cancel(&tenant.scan, cancelled).await.unwrap();
@@ -129,7 +207,11 @@ pub async fn a_dedupe_key_counts_per_organization_and_kind(w: World) {
     let other_organization = w.enqueue(&two, keyed(WORK_KIND)).await;
     let mut claimed = w.claimable().await;
     claimed.sort_unstable();
-    assert_eq!(claimed, [first, other_kind, other_organization], "P1: a key tells nothing");
+    assert_eq!(
+        claimed,
+        [first, other_kind, other_organization],
+        "P1: a key tells nothing"
+    );
 }
 
 /// A scope that only reads enqueues nothing, and a lease does so through `finish` alone (P3).
@@ -145,5 +227,9 @@ pub async fn enqueueing_needs_a_scope_that_writes(w: World) {
 }
 
 fn failed(retryable: bool, retry_after: Duration) -> JobOutcome {
-    JobOutcome::Failed { error: "it broke".to_owned(), retryable, retry_after }
+    JobOutcome::Failed {
+        error: "it broke".to_owned(),
+        retryable,
+        retry_after,
+    }
 }

@@ -15,14 +15,28 @@ pub async fn isolation_enqueue(w: World) {
     let job = w.job();
     let id = w.enqueue(&one, job.clone()).await;
     let answer = w.queue.enqueue(&two.scan, vec![job]).await;
-    assert_eq!(answer.unwrap(), [Enqueued::Created(id)], "P1: an id tells nothing");
+    assert_eq!(
+        answer.unwrap(),
+        [Enqueued::Created(id)],
+        "P1: an id tells nothing"
+    );
     let leases = w.claim(10).await;
     assert_eq!(leases.len(), 2, "both are handed out");
-    let ones = leases.iter().find(|lease| lease.reference().organization == one.id).unwrap();
-    let settlement = Settlement { lease: ones.reference(), outcome: JobOutcome::Succeeded };
+    let ones = leases
+        .iter()
+        .find(|lease| lease.reference().organization == one.id)
+        .unwrap();
+    let settlement = Settlement {
+        lease: ones.reference(),
+        outcome: JobOutcome::Succeeded,
+    };
     w.queue.settle(vec![settlement]).await.unwrap();
     assert_eq!(w.job_status(&one, id).await, JobStatus::Succeeded);
-    assert_eq!(w.job_status(&two, id).await, JobStatus::Running, "P1: theirs goes on");
+    assert_eq!(
+        w.job_status(&two, id).await,
+        JobStatus::Running,
+        "P1: theirs goes on"
+    );
 }
 
 /// P1: another organization's job is not there to be cancelled.
@@ -31,12 +45,31 @@ pub async fn isolation_cancel(w: World) {
     let waiting = w.enqueue(&one, w.job()).await;
     let answer = w.queue.cancel(&two.scan, waiting).await;
     let foreign = refused(answer, ErrorKind::NotFound, "P1: a foreign job");
-    let unknown = refused(w.queue.cancel(&two.scan, w.id()).await, ErrorKind::NotFound, "no job");
-    assert_eq!(foreign.to_string(), unknown.to_string(), "P1: foreign and missing read the same");
-    assert_eq!(w.job_status(&one, waiting).await, JobStatus::Queued, "P1: it still waits");
+    let unknown = refused(
+        w.queue.cancel(&two.scan, w.id()).await,
+        ErrorKind::NotFound,
+        "no job",
+    );
+    assert_eq!(
+        foreign.to_string(),
+        unknown.to_string(),
+        "P1: foreign and missing read the same"
+    );
+    assert_eq!(
+        w.job_status(&one, waiting).await,
+        JobStatus::Queued,
+        "P1: it still waits"
+    );
     w.claim_one().await;
-    refused(w.queue.cancel(&two.scan, waiting).await, ErrorKind::NotFound, "P1: while it runs");
-    assert!(!w.read_job(&one, waiting).await.cancel_requested, "P1: nobody asked it to stop");
+    refused(
+        w.queue.cancel(&two.scan, waiting).await,
+        ErrorKind::NotFound,
+        "P1: while it runs",
+    );
+    assert!(
+        !w.read_job(&one, waiting).await.cancel_requested,
+        "P1: nobody asked it to stop"
+    );
 }
 
 /// P1: another organization's job is not there to be asked about.
@@ -47,7 +80,11 @@ pub async fn isolation_why_waiting(w: World) {
     let foreign = refused(answer, ErrorKind::NotFound, "P1: a foreign job");
     let unknown = w.queue.why_waiting(&two.read, w.id()).await;
     let unknown = refused(unknown, ErrorKind::NotFound, "no job");
-    assert_eq!(foreign.to_string(), unknown.to_string(), "P1: foreign and missing read the same");
+    assert_eq!(
+        foreign.to_string(),
+        unknown.to_string(),
+        "P1: foreign and missing read the same"
+    );
 }
 
 /// P1, P3: a lease's name moved to another organization settles nothing, also where that
@@ -59,26 +96,57 @@ pub async fn isolation_settle(w: World) {
     let lease = w.claim_one().await.reference();
     let id = w.enqueue(&two, job).await;
     w.claim_one().await;
-    let moved = LeaseRef { organization: two.id, ..lease };
-    let settlement = Settlement { lease: moved, outcome: JobOutcome::Succeeded };
-    assert_eq!(w.queue.settle(vec![settlement]).await.unwrap(), [SettleOutcome::Stale]);
-    assert_eq!(w.job_status(&one, id).await, JobStatus::Running, "P1: nothing changed");
-    assert_eq!(w.job_status(&two, id).await, JobStatus::Running, "P1: nor theirs");
+    let moved = LeaseRef {
+        organization: two.id,
+        ..lease
+    };
+    let settlement = Settlement {
+        lease: moved,
+        outcome: JobOutcome::Succeeded,
+    };
+    assert_eq!(
+        w.queue.settle(vec![settlement]).await.unwrap(),
+        [SettleOutcome::Stale]
+    );
+    assert_eq!(
+        w.job_status(&one, id).await,
+        JobStatus::Running,
+        "P1: nothing changed"
+    );
+    assert_eq!(
+        w.job_status(&two, id).await,
+        JobStatus::Running,
+        "P1: nor theirs"
+    );
 }
 
 /// P1: a claim names each job's own organization, and its lease opens that one alone.
 pub async fn isolation_claim(w: World) {
     let (one, two) = (w.organization().await, w.organization().await);
-    let (ones, twos) = (w.enqueue(&one, w.job()).await, w.enqueue(&two, w.job()).await);
+    let (ones, twos) = (
+        w.enqueue(&one, w.job()).await,
+        w.enqueue(&two, w.job()).await,
+    );
     for lease in w.claim(10).await {
-        let (mine, theirs) =
-            if lease.reference().organization == one.id { (ones, twos) } else { (twos, ones) };
-        assert_eq!(lease.reference().job, mine, "P1: each job under its own organization");
+        let (mine, theirs) = if lease.reference().organization == one.id {
+            (ones, twos)
+        } else {
+            (twos, ones)
+        };
+        assert_eq!(
+            lease.reference().job,
+            mine,
+            "P1: each job under its own organization"
+        );
         assert_eq!(lease.scope().organization(), lease.reference().organization);
         let mut view = w.store.read(lease.scope()).await.unwrap();
         assert_eq!(view.job(mine).await.unwrap().id, mine);
         let answer = view.job(theirs).await;
-        refused(answer, ErrorKind::NotFound, "P1: a lease opens its own organization alone");
+        refused(
+            answer,
+            ErrorKind::NotFound,
+            "P1: a lease opens its own organization alone",
+        );
     }
 }
 
@@ -87,9 +155,22 @@ pub async fn isolation_heartbeat(w: World) {
     let (one, two) = (w.organization().await, w.organization().await);
     w.enqueue(&one, w.job()).await;
     let session = w.id();
-    let mine = w.queue.claim(&w.claim_request_of(session, 1)).await.unwrap()[0].lease;
+    let mine = w
+        .queue
+        .claim(&w.claim_request_of(session, 1))
+        .await
+        .unwrap()[0]
+        .lease;
     w.enqueue(&two, w.job()).await;
     w.claim_one().await;
-    let held = w.queue.heartbeat(session, Duration::from_secs(30)).await.unwrap().held;
-    assert_eq!(held.iter().map(|held| held.lease).collect::<Vec<_>>(), [mine]);
+    let held = w
+        .queue
+        .heartbeat(session, Duration::from_secs(30))
+        .await
+        .unwrap()
+        .held;
+    assert_eq!(
+        held.iter().map(|held| held.lease).collect::<Vec<_>>(),
+        [mine]
+    );
 }

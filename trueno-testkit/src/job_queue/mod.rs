@@ -13,8 +13,33 @@ pub mod settle;
 
 pub use crate::fixtures::World;
 
+use crate::suite::Isolation;
+
 /// The names of the cases, in order.
 pub const CASES: &[&str] = crate::for_each_job_queue_case!(__case_names {});
+
+/// Every method of the port with its isolation case (P1), or why it has none: a test holds this list
+/// to the trait's source, so that a new method cannot be forgotten.
+pub const ISOLATION: &[(&str, Isolation)] = &[
+    ("JobQueue::enqueue", Isolation::Case("isolation_enqueue")),
+    ("JobQueue::claim", Isolation::Case("isolation_claim")),
+    (
+        "JobQueue::heartbeat",
+        Isolation::Case("isolation_heartbeat"),
+    ),
+    ("JobQueue::settle", Isolation::Case("isolation_settle")),
+    ("JobQueue::cancel", Isolation::Case("isolation_cancel")),
+    (
+        "JobQueue::recover_expired",
+        Isolation::None("works across organizations, answers counts"),
+    ),
+    ("JobQueue::wake_ups", Isolation::None("hints carry nothing")),
+    ("JobQueue::stats", Isolation::None("counts for operators")),
+    (
+        "JobQueue::why_waiting",
+        Isolation::Case("isolation_why_waiting"),
+    ),
+];
 
 /// The one list of cases. `$callback` is a macro of this crate.
 #[doc(hidden)]

@@ -22,25 +22,55 @@ pub async fn why_waiting_tells_the_reason(w: World) {
     assert_eq!(why(scheduled).await, WaitReason::Scheduled { run_at });
 
     let lease = w.claim_one().await.reference();
-    assert_eq!(why(job).await, WaitReason::NotWaiting { status: JobStatus::Running });
+    assert_eq!(
+        why(job).await,
+        WaitReason::NotWaiting {
+            status: JobStatus::Running
+        }
+    );
     let retry_after = Duration::from_secs(60);
     let error = "throttled by the provider".to_owned();
-    let outcome = JobOutcome::Failed { error: error.clone(), retryable: true, retry_after };
-    w.queue.settle(vec![Settlement { lease, outcome }]).await.unwrap();
+    let outcome = JobOutcome::Failed {
+        error: error.clone(),
+        retryable: true,
+        retry_after,
+    };
+    w.queue
+        .settle(vec![Settlement { lease, outcome }])
+        .await
+        .unwrap();
     let run_at = w.read_job(&tenant, job).await.run_at;
-    assert_eq!(why(job).await, WaitReason::Backoff { run_at, last_error: Some(error) });
+    assert_eq!(
+        why(job).await,
+        WaitReason::Backoff {
+            run_at,
+            last_error: Some(error)
+        }
+    );
     w.advance(Duration::from_secs(61)).await;
     assert_eq!(why(job).await, WaitReason::Due, "its wait is over");
 
     let lease = w.claim_one().await.reference();
     let outcome = JobOutcome::Succeeded;
-    w.queue.settle(vec![Settlement { lease, outcome }]).await.unwrap();
-    assert_eq!(why(job).await, WaitReason::NotWaiting { status: JobStatus::Succeeded });
+    w.queue
+        .settle(vec![Settlement { lease, outcome }])
+        .await
+        .unwrap();
+    assert_eq!(
+        why(job).await,
+        WaitReason::NotWaiting {
+            status: JobStatus::Succeeded
+        }
+    );
 }
 
 /// `stats` counts the live queue of every organization: due, scheduled or in backoff, running.
 pub async fn stats_count_the_live_queue(w: World) {
-    assert_eq!(w.queue.stats().await.unwrap(), QueueStats::default(), "an empty queue");
+    assert_eq!(
+        w.queue.stats().await.unwrap(),
+        QueueStats::default(),
+        "an empty queue"
+    );
     let (one, two) = (w.organization().await, w.organization().await);
     for tenant in [&one, &one, &two, &two, &two] {
         w.enqueue(tenant, w.job()).await;
@@ -49,19 +79,42 @@ pub async fn stats_count_the_live_queue(w: World) {
     w.enqueue(&two, w.job().with_run_at(run_at)).await;
     let leases = w.claim(3).await;
     let retry_after = Duration::from_secs(60);
-    let retried =
-        JobOutcome::Failed { error: "it broke".to_owned(), retryable: true, retry_after };
+    let retried = JobOutcome::Failed {
+        error: "it broke".to_owned(),
+        retryable: true,
+        retry_after,
+    };
     let settlements = vec![
-        Settlement { lease: leases[0].reference(), outcome: JobOutcome::Succeeded },
-        Settlement { lease: leases[1].reference(), outcome: retried },
+        Settlement {
+            lease: leases[0].reference(),
+            outcome: JobOutcome::Succeeded,
+        },
+        Settlement {
+            lease: leases[1].reference(),
+            outcome: retried,
+        },
     ];
     w.queue.settle(settlements).await.unwrap();
     let counted = w.queue.stats().await.unwrap();
-    assert_eq!(counted, QueueStats { due: 2, scheduled: 2, running: 1 });
+    assert_eq!(
+        counted,
+        QueueStats {
+            due: 2,
+            scheduled: 2,
+            running: 1
+        }
+    );
     w.advance(Duration::from_secs(61)).await;
     w.queue.recover_expired(10).await.unwrap();
     let counted = w.queue.stats().await.unwrap();
-    assert_eq!(counted, QueueStats { due: 5, scheduled: 0, running: 0 });
+    assert_eq!(
+        counted,
+        QueueStats {
+            due: 5,
+            scheduled: 0,
+            running: 0
+        }
+    );
 }
 
 /// An enqueue wakes who listens. A hint may be skipped, but not every one.

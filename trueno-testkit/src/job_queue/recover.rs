@@ -13,12 +13,24 @@ pub async fn a_lost_lease_is_counted_apart_from_failed_attempts(w: World) {
     w.claim_one().await;
     w.lose_leases().await;
     let recovered = w.queue.recover_expired(10).await.unwrap();
-    assert_eq!(recovered, Recovered { requeued: 1, ..Recovered::default() });
+    assert_eq!(
+        recovered,
+        Recovered {
+            requeued: 1,
+            ..Recovered::default()
+        }
+    );
     let seen = w.read_job(&tenant, job).await;
-    assert_eq!((seen.status, seen.lost_leases, seen.failed_attempts), (JobStatus::Queued, 1, 0));
+    assert_eq!(
+        (seen.status, seen.lost_leases, seen.failed_attempts),
+        (JobStatus::Queued, 1, 0)
+    );
     let lease = w.claim_one().await;
     assert_eq!(lease.reference().job, job);
-    assert_eq!((lease.claim().lost_leases, lease.claim().failed_attempts), (1, 0));
+    assert_eq!(
+        (lease.claim().lost_leases, lease.claim().failed_attempts),
+        (1, 0)
+    );
 }
 
 /// A lease that is held is left alone, and a second recovery finds nothing.
@@ -31,8 +43,15 @@ pub async fn a_held_lease_is_not_recovered(w: World) {
     let held = w.claim(10).await;
     assert!(held.iter().any(|lease| lease.reference().job == held_job));
     w.queue.recover_expired(10).await.unwrap();
-    assert_eq!(w.queue.recover_expired(10).await.unwrap(), Recovered::default());
-    assert_eq!(w.job_status(&tenant, held_job).await, JobStatus::Running, "P3: it is held");
+    assert_eq!(
+        w.queue.recover_expired(10).await.unwrap(),
+        Recovered::default()
+    );
+    assert_eq!(
+        w.job_status(&tenant, held_job).await,
+        JobStatus::Running,
+        "P3: it is held"
+    );
 }
 
 /// A job that loses its lease too often is dead as crash-looped, and not before.
@@ -40,18 +59,31 @@ pub async fn a_job_that_crashes_its_workers_is_dead(w: World) {
     let tenant = w.organization().await;
     let job = w.enqueue(&tenant, w.job()).await;
     for nth in 1..=LOST_LEASE_LIMIT {
-        assert_eq!(w.claim_one().await.reference().job, job, "it waits again, time {nth}");
+        assert_eq!(
+            w.claim_one().await.reference().job,
+            job,
+            "it waits again, time {nth}"
+        );
         w.lose_leases().await;
         let recovered = w.queue.recover_expired(10).await.unwrap();
         let wanted = if nth < LOST_LEASE_LIMIT {
-            Recovered { requeued: 1, ..Recovered::default() }
+            Recovered {
+                requeued: 1,
+                ..Recovered::default()
+            }
         } else {
-            Recovered { dead: 1, ..Recovered::default() }
+            Recovered {
+                dead: 1,
+                ..Recovered::default()
+            }
         };
         assert_eq!(recovered, wanted, "after {nth} lost leases");
     }
     let seen = w.read_job(&tenant, job).await;
-    assert_eq!((seen.status, seen.lost_leases), (JobStatus::Dead, LOST_LEASE_LIMIT));
+    assert_eq!(
+        (seen.status, seen.lost_leases),
+        (JobStatus::Dead, LOST_LEASE_LIMIT)
+    );
     assert_eq!(seen.failed_attempts, 0, "no attempt failed");
     assert!(seen.finished_at.is_some(), "it ended");
     assert_eq!(w.claimable().await, [], "the dead do not run");
@@ -66,7 +98,13 @@ pub async fn an_orphan_asked_to_stop_is_cancelled(w: World) {
     assert_eq!(asked, CancelOutcome::Requested);
     w.lose_leases().await;
     let recovered = w.queue.recover_expired(10).await.unwrap();
-    assert_eq!(recovered, Recovered { cancelled: 1, ..Recovered::default() });
+    assert_eq!(
+        recovered,
+        Recovered {
+            cancelled: 1,
+            ..Recovered::default()
+        }
+    );
     assert_eq!(w.job_status(&tenant, job).await, JobStatus::Cancelled);
     assert_eq!(w.claimable().await, []);
 }
@@ -101,11 +139,28 @@ pub async fn a_zombie_changes_nothing(w: World) {
             retry_after: std::time::Duration::ZERO,
         },
     ] {
-        let settlement = Settlement { lease: zombie, outcome };
-        assert_eq!(w.queue.settle(vec![settlement]).await.unwrap(), [SettleOutcome::Stale]);
-        assert_eq!(w.job_status(&tenant, job).await, JobStatus::Running, "P3: it runs on");
+        let settlement = Settlement {
+            lease: zombie,
+            outcome,
+        };
+        assert_eq!(
+            w.queue.settle(vec![settlement]).await.unwrap(),
+            [SettleOutcome::Stale]
+        );
+        assert_eq!(
+            w.job_status(&tenant, job).await,
+            JobStatus::Running,
+            "P3: it runs on"
+        );
     }
-    let settlement = Settlement { lease: holder, outcome: JobOutcome::Succeeded };
+    let settlement = Settlement {
+        lease: holder,
+        outcome: JobOutcome::Succeeded,
+    };
     let settled = w.queue.settle(vec![settlement]).await.unwrap();
-    assert_eq!(settled, [SettleOutcome::Settled(JobStatus::Succeeded)], "P3: its holder settles");
+    assert_eq!(
+        settled,
+        [SettleOutcome::Settled(JobStatus::Succeeded)],
+        "P3: its holder settles"
+    );
 }

@@ -14,7 +14,10 @@ const MOST_OF_IT: Duration = Duration::from_secs(20);
 
 async fn succeed(w: &World, lease: LeaseRef) -> SettleOutcome {
     let outcome = JobOutcome::Succeeded;
-    w.queue.settle(vec![Settlement { lease, outcome }]).await.unwrap()[0]
+    w.queue
+        .settle(vec![Settlement { lease, outcome }])
+        .await
+        .unwrap()[0]
 }
 
 /// A heartbeat extends every lease of its session, and of no other.
@@ -24,19 +27,32 @@ pub async fn a_heartbeat_extends_every_lease_of_its_session(w: World) {
         w.enqueue(&tenant, w.job()).await;
     }
     let session = w.id();
-    let mine = w.queue.claim(&w.claim_request_of(session, 2)).await.unwrap();
+    let mine = w
+        .queue
+        .claim(&w.claim_request_of(session, 2))
+        .await
+        .unwrap();
     let other = w.claim_one().await.reference();
     w.advance(MOST_OF_IT).await;
     let before = w.now().await;
     let beat = w.queue.heartbeat(session, LEASE).await.unwrap();
-    near(beat.expires_at, before + LEASE, w.now().await + LEASE, "when the leases run out");
+    near(
+        beat.expires_at,
+        before + LEASE,
+        w.now().await + LEASE,
+        "when the leases run out",
+    );
     assert_eq!(beat.held.len(), 2);
     w.advance(MOST_OF_IT).await;
     for claim in mine {
         let settled = succeed(&w, claim.lease).await;
         assert_eq!(settled, SettleOutcome::Settled(JobStatus::Succeeded));
     }
-    assert_eq!(succeed(&w, other).await, SettleOutcome::Stale, "P3: the other session's ran out");
+    assert_eq!(
+        succeed(&w, other).await,
+        SettleOutcome::Stale,
+        "P3: the other session's ran out"
+    );
 }
 
 /// A claim extends the leases that its session holds, also one that finds nothing.
@@ -48,13 +64,22 @@ pub async fn a_claim_extends_the_leases_of_its_session(w: World) {
     w.advance(MOST_OF_IT).await;
     assert_eq!(w.queue.claim(&request).await.unwrap(), []);
     w.advance(MOST_OF_IT).await;
-    assert_eq!(succeed(&w, lease).await, SettleOutcome::Settled(JobStatus::Succeeded));
+    assert_eq!(
+        succeed(&w, lease).await,
+        SettleOutcome::Settled(JobStatus::Succeeded)
+    );
 }
 
 /// The first claim of a session opens it, whether it finds a job or not.
 pub async fn the_first_claim_opens_the_session(w: World) {
     let session = w.id();
-    assert_eq!(w.queue.claim(&w.claim_request_of(session, 1)).await.unwrap(), []);
+    assert_eq!(
+        w.queue
+            .claim(&w.claim_request_of(session, 1))
+            .await
+            .unwrap(),
+        []
+    );
     let beat = w.queue.heartbeat(session, LEASE).await.unwrap();
     assert_eq!(beat.held, []);
 }
@@ -62,7 +87,11 @@ pub async fn the_first_claim_opens_the_session(w: World) {
 /// A session that no claim has opened has nothing to extend.
 pub async fn a_session_that_no_claim_opened_is_stale(w: World) {
     let answer = w.queue.heartbeat(w.id(), LEASE).await;
-    refused(answer, ErrorKind::StaleLease, "a session that nobody opened");
+    refused(
+        answer,
+        ErrorKind::StaleLease,
+        "a session that nobody opened",
+    );
 }
 
 /// P3, P10: once its time ran out a session is over, whether or not orphans were recovered.
@@ -70,15 +99,36 @@ pub async fn an_expired_session_is_over_before_recovery(w: World) {
     let tenant = w.organization().await;
     let job = w.enqueue(&tenant, w.job()).await;
     let session = w.id();
-    let lease = w.queue.claim(&w.claim_request_of(session, 1)).await.unwrap()[0].lease;
+    let lease = w
+        .queue
+        .claim(&w.claim_request_of(session, 1))
+        .await
+        .unwrap()[0]
+        .lease;
     w.enqueue(&tenant, w.job()).await;
     w.lose_leases().await;
     let beat = w.queue.heartbeat(session, LEASE).await;
-    refused(beat, ErrorKind::StaleLease, "P3: a heartbeat brings no session back");
+    refused(
+        beat,
+        ErrorKind::StaleLease,
+        "P3: a heartbeat brings no session back",
+    );
     let claim = w.queue.claim(&w.claim_request_of(session, 1)).await;
-    refused(claim, ErrorKind::StaleLease, "P3: an expired session claims nothing");
-    assert_eq!(succeed(&w, lease).await, SettleOutcome::Stale, "P3: and settles nothing");
-    assert_ne!(w.job_status(&tenant, job).await, JobStatus::Succeeded, "P3: nothing changed");
+    refused(
+        claim,
+        ErrorKind::StaleLease,
+        "P3: an expired session claims nothing",
+    );
+    assert_eq!(
+        succeed(&w, lease).await,
+        SettleOutcome::Stale,
+        "P3: and settles nothing"
+    );
+    assert_ne!(
+        w.job_status(&tenant, job).await,
+        JobStatus::Succeeded,
+        "P3: nothing changed"
+    );
 }
 
 /// P3: a session that expired stays over after its orphans were recovered, and for good.
@@ -86,7 +136,12 @@ pub async fn an_expired_session_stays_over_after_recovery(w: World) {
     let tenant = w.organization().await;
     let job = w.enqueue(&tenant, w.job()).await;
     let session = w.id();
-    let lease = w.queue.claim(&w.claim_request_of(session, 1)).await.unwrap()[0].lease;
+    let lease = w
+        .queue
+        .claim(&w.claim_request_of(session, 1))
+        .await
+        .unwrap()[0]
+        .lease;
     w.lose_leases().await;
     w.queue.recover_expired(10).await.unwrap();
     let beat = w.queue.heartbeat(session, LEASE).await;
@@ -104,20 +159,36 @@ pub async fn a_heartbeat_tells_of_what_is_held(w: World) {
         w.enqueue(&tenant, w.job()).await;
     }
     let session = w.id();
-    let claims = w.queue.claim(&w.claim_request_of(session, 3)).await.unwrap();
+    let claims = w
+        .queue
+        .claim(&w.claim_request_of(session, 3))
+        .await
+        .unwrap();
     let leases: Vec<LeaseRef> = claims.iter().map(|claim| claim.lease).collect();
     succeed(&w, leases[0]).await;
     let outcome = JobOutcome::Returned;
-    w.queue.settle(vec![Settlement { lease: leases[1], outcome }]).await.unwrap();
+    w.queue
+        .settle(vec![Settlement {
+            lease: leases[1],
+            outcome,
+        }])
+        .await
+        .unwrap();
     let held = w.queue.heartbeat(session, LEASE).await.unwrap().held;
-    assert_eq!(held.iter().map(|held| held.lease).collect::<Vec<_>>(), [leases[2]]);
+    assert_eq!(
+        held.iter().map(|held| held.lease).collect::<Vec<_>>(),
+        [leases[2]]
+    );
     assert!(!held[0].cancel_requested, "nobody asked it to stop");
 }
 
 /// A heartbeat's lease has the bounds of a claim's.
 pub async fn bad_heartbeats_are_refused(w: World) {
     let session = w.id();
-    w.queue.claim(&w.claim_request_of(session, 1)).await.unwrap();
+    w.queue
+        .claim(&w.claim_request_of(session, 1))
+        .await
+        .unwrap();
     for (lease_for, what) in [
         (Duration::from_millis(999), "a lease under 1 s"),
         (Duration::from_millis(3_600_001), "a lease over 1 h"),

@@ -10,11 +10,19 @@ use crate::suite::near;
 
 fn failed(retryable: bool, retry_after: u64) -> JobOutcome {
     let retry_after = Duration::from_secs(retry_after);
-    JobOutcome::Failed { error: "it broke".to_owned(), retryable, retry_after }
+    JobOutcome::Failed {
+        error: "it broke".to_owned(),
+        retryable,
+        retry_after,
+    }
 }
 
 async fn settle(w: &World, lease: LeaseRef, outcome: JobOutcome) -> SettleOutcome {
-    let answers = w.queue.settle(vec![Settlement { lease, outcome }]).await.unwrap();
+    let answers = w
+        .queue
+        .settle(vec![Settlement { lease, outcome }])
+        .await
+        .unwrap();
     assert_eq!(answers.len(), 1, "one settlement has one answer");
     answers[0]
 }
@@ -26,7 +34,12 @@ pub async fn a_batch_is_settled_one_by_one(w: World) {
     for tenant in [&tenant, &tenant, &tenant, &other, &other, &other] {
         w.enqueue(tenant, w.job()).await;
     }
-    let leases: Vec<LeaseRef> = w.claim(6).await.iter().map(|lease| lease.reference()).collect();
+    let leases: Vec<LeaseRef> = w
+        .claim(6)
+        .await
+        .iter()
+        .map(|lease| lease.reference())
+        .collect();
     let outcomes = [
         JobOutcome::Succeeded,
         failed(true, 60),
@@ -34,11 +47,20 @@ pub async fn a_batch_is_settled_one_by_one(w: World) {
         JobOutcome::Returned,
         JobOutcome::Cancelled,
     ];
-    let mut batch = vec![Settlement { lease: w.forged(leases[5]), outcome: JobOutcome::Succeeded }];
+    let mut batch = vec![Settlement {
+        lease: w.forged(leases[5]),
+        outcome: JobOutcome::Succeeded,
+    }];
     for (lease, outcome) in leases.iter().zip(outcomes) {
-        batch.push(Settlement { lease: *lease, outcome });
+        batch.push(Settlement {
+            lease: *lease,
+            outcome,
+        });
     }
-    batch.push(Settlement { lease: leases[0], outcome: failed(true, 0) });
+    batch.push(Settlement {
+        lease: leases[0],
+        outcome: failed(true, 0),
+    });
     let answers = w.queue.settle(batch).await.unwrap();
     use SettleOutcome::{AlreadySettled, Settled, Stale};
     assert_eq!(
@@ -55,8 +77,16 @@ pub async fn a_batch_is_settled_one_by_one(w: World) {
     );
     assert_eq!(w.queue.settle(Vec::new()).await.unwrap(), []);
     let untouched = leases[5];
-    let owner = if untouched.organization == tenant.id { &tenant } else { &other };
-    assert_eq!(w.job_status(owner, untouched.job).await, JobStatus::Running, "P3: forged");
+    let owner = if untouched.organization == tenant.id {
+        &tenant
+    } else {
+        &other
+    };
+    assert_eq!(
+        w.job_status(owner, untouched.job).await,
+        JobStatus::Running,
+        "P3: forged"
+    );
 }
 
 /// Settling again with the lease that settled is told apart from settling with one that is lost,
@@ -71,11 +101,19 @@ pub async fn settling_twice_is_told_apart_from_stale(w: World) {
     assert_eq!(again, SettleOutcome::AlreadySettled);
     w.lose_leases().await;
     let late = settle(&w, lease, JobOutcome::Succeeded).await;
-    assert_eq!(late, SettleOutcome::AlreadySettled, "it did settle it, though its time ran out");
+    assert_eq!(
+        late,
+        SettleOutcome::AlreadySettled,
+        "it did settle it, though its time ran out"
+    );
     let forged = settle(&w, w.forged(lease), JobOutcome::Succeeded).await;
     assert_eq!(forged, SettleOutcome::Stale);
     let seen = w.read_job(&tenant, job).await;
-    assert_eq!((seen.status, seen.failed_attempts), (JobStatus::Succeeded, 0), "nothing changed");
+    assert_eq!(
+        (seen.status, seen.failed_attempts),
+        (JobStatus::Succeeded, 0),
+        "nothing changed"
+    );
 }
 
 /// A job that was given back or waits for a retry remembers the lease that settled it, until the
@@ -89,10 +127,18 @@ pub async fn a_settled_job_that_waits_again_remembers_its_lease(w: World) {
     assert_eq!(again, SettleOutcome::AlreadySettled, "while it waits again");
     let second = w.claim_one().await.reference();
     let zombie = settle(&w, first, JobOutcome::Succeeded).await;
-    assert_eq!(zombie, SettleOutcome::Stale, "P3: once another lease holds it");
+    assert_eq!(
+        zombie,
+        SettleOutcome::Stale,
+        "P3: once another lease holds it"
+    );
     settle(&w, second, failed(true, 60)).await;
     let again = settle(&w, second, failed(true, 60)).await;
-    assert_eq!(again, SettleOutcome::AlreadySettled, "while it waits for a retry");
+    assert_eq!(
+        again,
+        SettleOutcome::AlreadySettled,
+        "while it waits for a retry"
+    );
 }
 
 /// A failed attempt is counted and comes again after its wait, not before.
@@ -107,30 +153,51 @@ pub async fn a_failed_attempt_comes_again_after_its_wait(w: World) {
     assert_eq!((seen.failed_attempts, seen.lost_leases), (1, 0));
     assert_eq!(seen.last_error.as_deref(), Some("it broke"));
     let wait = Duration::from_secs(60);
-    near(seen.run_at, before + wait, w.now().await + wait, "when the next attempt is due");
+    near(
+        seen.run_at,
+        before + wait,
+        w.now().await + wait,
+        "when the next attempt is due",
+    );
     w.advance(Duration::from_secs(30)).await;
     assert_eq!(w.claimable().await, [], "half way through its wait");
     w.advance(Duration::from_secs(31)).await;
     let lease = w.claim_one().await;
-    assert_eq!((lease.reference().job, lease.claim().failed_attempts), (job, 1));
+    assert_eq!(
+        (lease.reference().job, lease.claim().failed_attempts),
+        (job, 1)
+    );
 }
 
 /// The last attempt that may fail leaves the job dead; so does a failure that no retry can mend.
 pub async fn the_last_failed_attempt_is_the_end(w: World) {
     let tenant = w.organization().await;
-    let job = w.enqueue(&tenant, w.job().with_max_attempts(2).unwrap()).await;
+    let job = w
+        .enqueue(&tenant, w.job().with_max_attempts(2).unwrap())
+        .await;
     let first = w.claim_one().await.reference();
-    assert_eq!(settle(&w, first, failed(true, 0)).await, SettleOutcome::Settled(JobStatus::Failed));
+    assert_eq!(
+        settle(&w, first, failed(true, 0)).await,
+        SettleOutcome::Settled(JobStatus::Failed)
+    );
     let second = w.claim_one().await.reference();
-    assert_eq!(settle(&w, second, failed(true, 0)).await, SettleOutcome::Settled(JobStatus::Dead));
+    assert_eq!(
+        settle(&w, second, failed(true, 0)).await,
+        SettleOutcome::Settled(JobStatus::Dead)
+    );
     let seen = w.read_job(&tenant, job).await;
     assert_eq!((seen.status, seen.failed_attempts), (JobStatus::Dead, 2));
     assert!(seen.finished_at.is_some() && seen.last_error.is_some());
 
-    w.enqueue(&tenant, w.job().with_max_attempts(9).unwrap()).await;
+    w.enqueue(&tenant, w.job().with_max_attempts(9).unwrap())
+        .await;
     let hopeless = w.claim_one().await.reference();
     let settled = settle(&w, hopeless, failed(false, 0)).await;
-    assert_eq!(settled, SettleOutcome::Settled(JobStatus::Dead), "no retry can help");
+    assert_eq!(
+        settled,
+        SettleOutcome::Settled(JobStatus::Dead),
+        "no retry can help"
+    );
     assert_eq!(w.claimable().await, []);
 }
 
@@ -141,10 +208,16 @@ pub async fn a_returned_job_is_claimable_at_once(w: World) {
     let lease = w.claim_one().await.reference();
     let settled = settle(&w, lease, JobOutcome::Returned).await;
     assert_eq!(settled, SettleOutcome::Settled(JobStatus::Queued));
-    assert_eq!(w.queue.why_waiting(&tenant.read, job).await.unwrap(), WaitReason::Due);
+    assert_eq!(
+        w.queue.why_waiting(&tenant.read, job).await.unwrap(),
+        WaitReason::Due
+    );
     let lease = w.claim_one().await;
     assert_eq!(lease.reference().job, job);
-    assert_eq!((lease.claim().failed_attempts, lease.claim().lost_leases), (0, 0));
+    assert_eq!(
+        (lease.claim().failed_attempts, lease.claim().lost_leases),
+        (0, 0)
+    );
 }
 
 /// P3: a lease's name with any one part changed settles nothing.
@@ -156,14 +229,46 @@ pub async fn a_lease_with_another_part_settles_nothing(w: World) {
     w.enqueue(&other, w.job()).await;
     let theirs = w.claim_one().await.reference();
     for (forged, what) in [
-        (LeaseRef { organization: other.id, ..lease }, "organization"),
-        (LeaseRef { job: theirs.job, ..lease }, "job"),
-        (LeaseRef { token: theirs.token, ..lease }, "token"),
-        (LeaseRef { session: theirs.session, ..lease }, "session"),
+        (
+            LeaseRef {
+                organization: other.id,
+                ..lease
+            },
+            "organization",
+        ),
+        (
+            LeaseRef {
+                job: theirs.job,
+                ..lease
+            },
+            "job",
+        ),
+        (
+            LeaseRef {
+                token: theirs.token,
+                ..lease
+            },
+            "token",
+        ),
+        (
+            LeaseRef {
+                session: theirs.session,
+                ..lease
+            },
+            "session",
+        ),
     ] {
         let answer = settle(&w, forged, JobOutcome::Succeeded).await;
         assert_eq!(answer, SettleOutcome::Stale, "P3: another {what}");
     }
-    assert_eq!(w.job_status(&tenant, job).await, JobStatus::Running, "P3: nothing changed");
-    assert_eq!(w.job_status(&other, theirs.job).await, JobStatus::Running, "P1: nor theirs");
+    assert_eq!(
+        w.job_status(&tenant, job).await,
+        JobStatus::Running,
+        "P3: nothing changed"
+    );
+    assert_eq!(
+        w.job_status(&other, theirs.job).await,
+        JobStatus::Running,
+        "P1: nor theirs"
+    );
 }

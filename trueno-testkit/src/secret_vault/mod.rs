@@ -10,8 +10,21 @@ mod world;
 
 pub use world::World;
 
+use crate::suite::Isolation;
+
 /// The names of the cases, in order.
 pub const CASES: &[&str] = crate::for_each_secret_vault_case!(__case_names {});
+
+/// Every method of the port with its isolation case (P1): a test holds this list to the trait's
+/// source, so that a new method cannot be forgotten.
+pub const ISOLATION: &[(&str, Isolation)] = &[
+    ("SecretVault::seal", Isolation::Case("isolation_seal")),
+    ("SecretVault::open", Isolation::Case("isolation_open")),
+    ("SecretVault::rotate", Isolation::Case("isolation_rotate")),
+    ("SecretVault::rewrap", Isolation::Case("isolation_rewrap")),
+    ("SecretVault::shred", Isolation::Case("isolation_shred")),
+    ("SecretVault::posture", Isolation::Case("isolation_posture")),
+];
 
 /// The one list of cases. `$callback` is a macro of this crate.
 #[doc(hidden)]

@@ -16,10 +16,25 @@ pub async fn what_was_sealed_opens(w: World) {
         for purpose in SecretPurpose::ALL {
             let id = w.id();
             let plain = SecretSlice::from(bytes.clone());
-            let sealed = w.vault.seal(&tenant.secrets, id, *purpose, plain).await.unwrap();
-            assert_eq!(sealed, SecretRef { id, version: 1, purpose: *purpose });
+            let sealed = w
+                .vault
+                .seal(&tenant.secrets, id, *purpose, plain)
+                .await
+                .unwrap();
+            assert_eq!(
+                sealed,
+                SecretRef {
+                    id,
+                    version: 1,
+                    purpose: *purpose
+                }
+            );
             let opened = w.vault.open(&tenant.secrets, &sealed).await.unwrap();
-            assert!(opened.expose_secret() == bytes, "{} bytes came back", bytes.len());
+            assert!(
+                opened.expose_secret() == bytes,
+                "{} bytes came back",
+                bytes.len()
+            );
         }
     }
 }
@@ -30,7 +45,10 @@ pub async fn a_secret_id_in_use_is_refused(w: World) {
     let sealed = w.seal(&tenant.secrets, "the first").await;
     for purpose in SecretPurpose::ALL {
         let plain = secret("the second");
-        let answer = w.vault.seal(&tenant.secrets, sealed.id, *purpose, plain).await;
+        let answer = w
+            .vault
+            .seal(&tenant.secrets, sealed.id, *purpose, plain)
+            .await;
         refused(answer, ErrorKind::AlreadyExists, "a secret's id in use");
     }
     assert_eq!(w.open(&tenant.secrets, &sealed).await, "the first");
@@ -40,15 +58,30 @@ pub async fn a_secret_id_in_use_is_refused(w: World) {
 pub async fn what_was_never_sealed_is_not_found(w: World) {
     let tenant = w.organization().await;
     let sealed = w.seal(&tenant.secrets, "hunter2").await;
-    let unknown = SecretRef { id: w.id(), ..sealed };
-    for missing in
-        [unknown, SecretRef { version: 2, ..sealed }, SecretRef { version: 0, ..sealed }]
-    {
+    let unknown = SecretRef {
+        id: w.id(),
+        ..sealed
+    };
+    for missing in [
+        unknown,
+        SecretRef {
+            version: 2,
+            ..sealed
+        },
+        SecretRef {
+            version: 0,
+            ..sealed
+        },
+    ] {
         let answer = w.vault.open(&tenant.secrets, &missing).await;
         refused(answer, ErrorKind::NotFound, "what was never sealed");
     }
     let answer = w.vault.rotate(&tenant.secrets, &unknown, secret("x")).await;
-    refused(answer, ErrorKind::NotFound, "a secret that was never sealed");
+    refused(
+        answer,
+        ErrorKind::NotFound,
+        "a secret that was never sealed",
+    );
 }
 
 /// A member who may not manage secrets neither opens nor changes any.
@@ -66,6 +99,10 @@ pub async fn secrets_need_a_scope_to_manage_them(w: World) {
         refused(w.vault.rewrap(scope).await, ErrorKind::Denied, what);
         refused(w.vault.shred(scope).await, ErrorKind::Denied, what);
     }
-    assert_eq!(w.open(&tenant.secrets, &sealed).await, "hunter2", "nothing changed");
+    assert_eq!(
+        w.open(&tenant.secrets, &sealed).await,
+        "hunter2",
+        "nothing changed"
+    );
     assert_eq!(w.vault.posture(&tenant.secrets).await.unwrap().sealed, 1);
 }

@@ -25,7 +25,11 @@ pub struct World {
 impl World {
     /// The world of a fresh harness.
     pub async fn new(harness: impl VaultHarness + 'static) -> Self {
-        Self { vault: harness.vault(), ids: harness.ids(), harness: Box::new(harness) }
+        Self {
+            vault: harness.vault(),
+            ids: harness.ids(),
+            harness: Box::new(harness),
+        }
     }
 
     /// A new id.
@@ -42,7 +46,10 @@ impl World {
     /// Seals `text` as an integration's token.
     pub async fn seal(&self, scope: &OrgScope, text: &str) -> SecretRef {
         let (id, purpose) = (self.id(), SecretPurpose::Integration);
-        self.vault.seal(scope, id, purpose, secret(text)).await.unwrap()
+        self.vault
+            .seal(scope, id, purpose, secret(text))
+            .await
+            .unwrap()
     }
 
     /// Opens a version that has to open.
@@ -53,13 +60,23 @@ impl World {
 
     /// Changes a stored envelope behind the vault's back.
     pub async fn tamper(&self, organization: OrganizationId, secret: SecretRef, tamper: Tamper) {
-        self.harness.tamper(EnvelopeAt { organization, secret }, tamper).await;
+        self.harness
+            .tamper(
+                EnvelopeAt {
+                    organization,
+                    secret,
+                },
+                tamper,
+            )
+            .await;
     }
 }
 
 impl std::fmt::Debug for World {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("World").field("vault", &self.vault).finish_non_exhaustive()
+        f.debug_struct("World")
+            .field("vault", &self.vault)
+            .finish_non_exhaustive()
     }
 }
 

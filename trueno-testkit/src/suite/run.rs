@@ -22,7 +22,10 @@ pub fn run<W>(port: &str, case: &str, world: impl Future<Output = W>, body: impl
         .expect("a runtime starts");
     runtime.block_on(async {
         let case_ends = async { body(world.await).await };
-        if tokio::time::timeout(CASE_DEADLINE, case_ends).await.is_err() {
+        if tokio::time::timeout(CASE_DEADLINE, case_ends)
+            .await
+            .is_err()
+        {
             panic!("{port}::{case} hangs: not done after {CASE_DEADLINE:?}");
         }
     });
@@ -34,12 +37,25 @@ pub fn run<W>(port: &str, case: &str, world: impl Future<Output = W>, body: impl
 /// # Panics
 /// Where `instantiated` is not exactly `cases`, or there are none.
 pub fn report(adapter: &str, port: &str, instantiated: &[&str], cases: &[&str]) {
-    let line = format!("conformance: {adapter} {port}: {} cases\n", instantiated.len());
-    std::io::stdout().lock().write_all(line.as_bytes()).expect("stdout takes a line");
+    let line = format!(
+        "conformance: {adapter} {port}: {} cases\n",
+        instantiated.len()
+    );
+    std::io::stdout()
+        .lock()
+        .write_all(line.as_bytes())
+        .expect("stdout takes a line");
     assert!(!cases.is_empty(), "{port}: the suite has no cases");
-    assert_eq!(instantiated, cases, "{port}: the adapter runs another list than the suite's");
+    assert_eq!(
+        instantiated, cases,
+        "{port}: the adapter runs another list than the suite's"
+    );
     let distinct: BTreeSet<_> = cases.iter().collect();
-    assert_eq!(distinct.len(), cases.len(), "{port}: a case is listed twice");
+    assert_eq!(
+        distinct.len(),
+        cases.len(),
+        "{port}: a case is listed twice"
+    );
 }
 
 #[cfg(test)]

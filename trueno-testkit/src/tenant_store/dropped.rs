@@ -33,10 +33,17 @@ async fn assert_healthy(w: &World, one: &Tenant, two: &Tenant) {
     for tenant in [one, two] {
         let added = w.account(tenant).await;
         let mut view = w.view(tenant).await;
-        assert_eq!(view.account(added.id).await.unwrap(), added, "a commit is seen");
+        assert_eq!(
+            view.account(added.id).await.unwrap(),
+            added,
+            "a commit is seen"
+        );
         let page = PageRequest::largest();
         for account in view.accounts(&page).await.unwrap().items {
-            assert_eq!(account.organization, tenant.id, "P1: a context was left behind");
+            assert_eq!(
+                account.organization, tenant.id,
+                "P1: a context was left behind"
+            );
         }
     }
 }
@@ -62,7 +69,11 @@ pub async fn a_dropped_write_leaves_nothing(w: World) {
         drop(dropped_after(polls, step).await);
         drop(unit);
     }
-    assert_eq!(w.view(&one).await.account(account.id).await.unwrap(), account, "P2: as it was");
+    assert_eq!(
+        w.view(&one).await.account(account.id).await.unwrap(),
+        account,
+        "P2: as it was"
+    );
     assert_eq!(w.staged().await, [], "P2: no event");
     assert_healthy(&w, &one, &two).await;
 }
@@ -82,7 +93,10 @@ pub async fn a_dropped_commit_is_applied_or_not(w: World) {
         let there = agreed(async || {
             let account = w.view(&one).await.account(added.id).await.is_ok();
             let job = w.view(&one).await.job(id).await.is_ok();
-            let event = w.actions_of(&one).await.contains(&"cloud_account.connected".to_owned());
+            let event = w
+                .actions_of(&one)
+                .await
+                .contains(&"cloud_account.connected".to_owned());
             [account, job, event]
         });
         let there = there.await;
@@ -106,13 +120,23 @@ pub async fn a_dropped_batch_leaves_the_lease_free(w: World) {
         drop(ingest);
     }
     let mut view = w.view(&one).await;
-    let found = view.resources(&Default::default(), &PageRequest::largest()).await.unwrap();
+    let found = view
+        .resources(&Default::default(), &PageRequest::largest())
+        .await
+        .unwrap();
     assert_eq!(found.items, [], "P2: nothing of it was applied");
-    let outcome = FinishOutcome::new(JobOutcome::Succeeded)
-        .with_scan(ScanEvent::Completed { coverage_complete: true });
+    let outcome = FinishOutcome::new(JobOutcome::Succeeded).with_scan(ScanEvent::Completed {
+        coverage_complete: true,
+    });
     let event = EventDraft::new("scan.finished", "scan", run.scan);
     let finished = w.store.finish(&run.lease, outcome, event).await.unwrap();
-    assert_eq!(finished, Finished::Applied { job: JobStatus::Succeeded, next: Vec::new() });
+    assert_eq!(
+        finished,
+        Finished::Applied {
+            job: JobStatus::Succeeded,
+            next: Vec::new()
+        }
+    );
     assert_healthy(&w, &one, &two).await;
 }
 
@@ -125,17 +149,32 @@ pub async fn a_dropped_finish_is_applied_or_not(w: World) {
         let run = w.running_scan_of(&one, account.clone()).await;
         w.forget_staged().await;
         let outcome = || {
-            FinishOutcome::new(JobOutcome::Succeeded)
-                .with_scan(ScanEvent::Completed { coverage_complete: true })
+            FinishOutcome::new(JobOutcome::Succeeded).with_scan(ScanEvent::Completed {
+                coverage_complete: true,
+            })
         };
         let event = || EventDraft::new("scan.finished", "scan", run.scan);
         drop(dropped_after(polls, w.store.finish(&run.lease, outcome(), event())).await);
-        let again = w.store.finish(&run.lease, outcome(), event()).await.unwrap();
-        let applied = Finished::Applied { job: JobStatus::Succeeded, next: Vec::new() };
-        assert!(again == applied || again == Finished::AlreadySettled, "{polls} polls: {again:?}");
+        let again = w
+            .store
+            .finish(&run.lease, outcome(), event())
+            .await
+            .unwrap();
+        let applied = Finished::Applied {
+            job: JobStatus::Succeeded,
+            next: Vec::new(),
+        };
+        assert!(
+            again == applied || again == Finished::AlreadySettled,
+            "{polls} polls: {again:?}"
+        );
         let scan = w.read_scan(&one, run.scan).await;
         assert_eq!(scan.status, ScanStatus::Succeeded);
-        assert_eq!(w.actions_of(&one).await, ["scan.finished"], "P2: one end, one event");
+        assert_eq!(
+            w.actions_of(&one).await,
+            ["scan.finished"],
+            "P2: one end, one event"
+        );
     }
     assert_healthy(&w, &one, &two).await;
 }

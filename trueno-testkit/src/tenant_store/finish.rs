@@ -30,7 +30,10 @@ fn event() -> EventDraft {
 }
 
 fn applied(job: JobStatus) -> Finished {
-    Finished::Applied { job, next: Vec::new() }
+    Finished::Applied {
+        job,
+        next: Vec::new(),
+    }
 }
 
 async fn finish(w: &World, lease: &Lease, outcome: FinishOutcome) -> Finished {
@@ -38,7 +41,11 @@ async fn finish(w: &World, lease: &Lease, outcome: FinishOutcome) -> Finished {
 }
 
 async fn finish_events(w: &World, tenant: &Tenant) -> usize {
-    w.actions_of(tenant).await.iter().filter(|action| *action == "scan.finished").count()
+    w.actions_of(tenant)
+        .await
+        .iter()
+        .filter(|action| *action == "scan.finished")
+        .count()
 }
 
 /// P2: a success ends job and scan, enqueues what follows and stages the event, under the name of
@@ -48,30 +55,67 @@ pub async fn a_success_ends_everything_together(w: World) {
     let run = w.running_scan(&tenant).await;
     w.forget_staged().await;
     let keyed = |key| w.job().with_dedupe_key(key).unwrap();
-    let live = w.enqueue(&tenant, keyed("live").with_run_at(later(&w).await)).await;
+    let live = w
+        .enqueue(&tenant, keyed("live").with_run_at(later(&w).await))
+        .await;
     let next = vec![w.job(), keyed("live"), keyed("new")];
-    let wanted =
-        vec![Enqueued::Created(next[0].id), Enqueued::Duplicate(live), Enqueued::Created(next[2].id)];
+    let wanted = vec![
+        Enqueued::Created(next[0].id),
+        Enqueued::Duplicate(live),
+        Enqueued::Created(next[2].id),
+    ];
     let due = [next[0].id, next[2].id];
     let before = w.now().await;
-    let draft = event().with_detail("digest", "00ff").with_target("account", run.account.id);
+    let draft = event()
+        .with_detail("digest", "00ff")
+        .with_target("account", run.account.id);
     let outcome = completed(true).with_next(next);
-    let answer = w.store.finish(&run.lease, outcome, draft.clone()).await.unwrap();
+    let answer = w
+        .store
+        .finish(&run.lease, outcome, draft.clone())
+        .await
+        .unwrap();
     let after = w.now().await;
-    assert_eq!(answer, Finished::Applied { job: JobStatus::Succeeded, next: wanted });
+    assert_eq!(
+        answer,
+        Finished::Applied {
+            job: JobStatus::Succeeded,
+            next: wanted
+        }
+    );
 
     let job = w.read_job(&tenant, run.job).await;
     assert_eq!((job.status, job.failed_attempts), (JobStatus::Succeeded, 0));
-    near(job.finished_at.unwrap(), before, after, "when the job ended");
+    near(
+        job.finished_at.unwrap(),
+        before,
+        after,
+        "when the job ended",
+    );
     let scan = w.read_scan(&tenant, run.scan).await;
-    assert_eq!((scan.status, scan.error.as_deref()), (ScanStatus::Succeeded, None));
-    near(scan.finished_at.unwrap(), before, after, "when the scan ended");
+    assert_eq!(
+        (scan.status, scan.error.as_deref()),
+        (ScanStatus::Succeeded, None)
+    );
+    near(
+        scan.finished_at.unwrap(),
+        before,
+        after,
+        "when the scan ended",
+    );
     assert_eq!(w.claimable().await, due, "P2: what follows can be claimed");
 
     let staged = w.staged_of(&tenant).await;
     assert_eq!(staged.len(), 1, "P2: one end, one event");
-    assert_eq!(staged[0].actor, Actor::Processor { job: run.job }, "the processor of the job");
-    assert_eq!((staged[0].action.as_str(), &staged[0].targets), (draft.action, &draft.targets));
+    assert_eq!(
+        staged[0].actor,
+        Actor::Processor { job: run.job },
+        "the processor of the job"
+    );
+    assert_eq!(
+        (staged[0].action.as_str(), &staged[0].targets),
+        (draft.action, &draft.targets)
+    );
     assert_eq!(staged[0].details, draft.details);
     near(staged[0].occurred_at, before, after, "when it happened");
 }
@@ -80,9 +124,16 @@ pub async fn a_success_ends_everything_together(w: World) {
 pub async fn an_incomplete_look_ends_partial(w: World) {
     let tenant = w.organization().await;
     let run = w.running_scan(&tenant).await;
-    assert_eq!(finish(&w, &run.lease, completed(false)).await, applied(JobStatus::Succeeded));
+    assert_eq!(
+        finish(&w, &run.lease, completed(false)).await,
+        applied(JobStatus::Succeeded)
+    );
     let scan = w.read_scan(&tenant, run.scan).await;
-    assert_eq!(scan.status, ScanStatus::Partial, "P8: no success without a complete look");
+    assert_eq!(
+        scan.status,
+        ScanStatus::Partial,
+        "P8: no success without a complete look"
+    );
 }
 
 /// A failed attempt with another one left keeps the scan running, and comes again after its wait.
@@ -91,24 +142,50 @@ pub async fn a_failed_attempt_keeps_the_scan_running(w: World) {
     let tenant = w.organization().await;
     let run = w.running_scan(&tenant).await;
     let outcome = failed(true, 60)
-        .with_scan(ScanEvent::Completed { coverage_complete: true })
+        .with_scan(ScanEvent::Completed {
+            coverage_complete: true,
+        })
         .with_next(vec![w.job()]);
-    assert_eq!(finish(&w, &run.lease, outcome).await, applied(JobStatus::Failed));
-    assert_eq!(finish_events(&w, &tenant).await, 1, "P2: the event is staged with it");
+    assert_eq!(
+        finish(&w, &run.lease, outcome).await,
+        applied(JobStatus::Failed)
+    );
+    assert_eq!(
+        finish_events(&w, &tenant).await,
+        1,
+        "P2: the event is staged with it"
+    );
     let scan = w.read_scan(&tenant, run.scan).await;
-    assert_eq!((scan.status, scan.finished_at), (ScanStatus::Running, None), "the scan goes on");
+    assert_eq!(
+        (scan.status, scan.finished_at),
+        (ScanStatus::Running, None),
+        "the scan goes on"
+    );
     let job = w.read_job(&tenant, run.job).await;
     assert_eq!((job.failed_attempts, job.lost_leases), (1, 0));
     assert_eq!(job.last_error.as_deref(), Some("the provider throttled"));
 
     w.advance(Duration::from_secs(30)).await;
-    assert_eq!(w.claimable().await, [], "neither before its wait is over, nor what was to follow");
+    assert_eq!(
+        w.claimable().await,
+        [],
+        "neither before its wait is over, nor what was to follow"
+    );
     w.advance(Duration::from_secs(31)).await;
     let again = w.claim_one().await;
-    assert_eq!((again.reference().job, again.claim().failed_attempts), (run.job, 1));
+    assert_eq!(
+        (again.reference().job, again.claim().failed_attempts),
+        (run.job, 1)
+    );
     w.start(&again, 4).await;
-    assert_eq!(finish(&w, &again, completed(true)).await, applied(JobStatus::Succeeded));
-    assert_eq!(w.read_scan(&tenant, run.scan).await.status, ScanStatus::Succeeded);
+    assert_eq!(
+        finish(&w, &again, completed(true)).await,
+        applied(JobStatus::Succeeded)
+    );
+    assert_eq!(
+        w.read_scan(&tenant, run.scan).await.status,
+        ScanStatus::Succeeded
+    );
 }
 
 /// The last failure leaves the job dead and the scan failed, with the reason.
@@ -119,11 +196,21 @@ pub async fn the_last_failure_fails_the_scan(w: World) {
     let requested = w.request_scan_by(&tenant, &account, job).await;
     let first = w.claim_one().await;
     w.start(&first, 4).await;
-    assert_eq!(finish(&w, &first, failed(true, 0)).await, applied(JobStatus::Failed));
+    assert_eq!(
+        finish(&w, &first, failed(true, 0)).await,
+        applied(JobStatus::Failed)
+    );
     let second = w.claim_one().await;
-    assert_eq!(finish(&w, &second, failed(true, 0)).await, applied(JobStatus::Dead));
+    assert_eq!(
+        finish(&w, &second, failed(true, 0)).await,
+        applied(JobStatus::Dead)
+    );
     let scan = w.read_scan(&tenant, requested.scan).await;
-    assert_eq!(scan.status, ScanStatus::Failed, "P2: the scan ends with its job");
+    assert_eq!(
+        scan.status,
+        ScanStatus::Failed,
+        "P2: the scan ends with its job"
+    );
     assert_eq!(scan.error.as_deref(), Some("the provider throttled"));
     assert!(scan.finished_at.is_some());
     assert_eq!(w.claimable().await, []);
@@ -135,7 +222,10 @@ pub async fn a_hopeless_failure_fails_the_scan_at_once(w: World) {
     let account = w.account(&tenant).await;
     let requested = w.request_scan(&tenant, &account).await;
     let lease = w.claim_one().await;
-    assert_eq!(finish(&w, &lease, failed(false, 0)).await, applied(JobStatus::Dead));
+    assert_eq!(
+        finish(&w, &lease, failed(false, 0)).await,
+        applied(JobStatus::Dead)
+    );
     let scan = w.read_scan(&tenant, requested.scan).await;
     assert_eq!((scan.status, scan.started_at), (ScanStatus::Failed, None));
     assert_eq!(scan.error.as_deref(), Some("the provider throttled"));
@@ -148,7 +238,10 @@ pub async fn a_stopped_job_cancels_its_scan(w: World) {
     for outcome in [FinishOutcome::new(JobOutcome::Cancelled), failed(true, 60)] {
         let run = w.running_scan(&tenant).await;
         w.queue.cancel(&tenant.scan, run.job).await.unwrap();
-        assert_eq!(finish(&w, &run.lease, outcome).await, applied(JobStatus::Cancelled));
+        assert_eq!(
+            finish(&w, &run.lease, outcome).await,
+            applied(JobStatus::Cancelled)
+        );
         let scan = w.read_scan(&tenant, run.scan).await;
         assert_eq!((scan.status, scan.error), (ScanStatus::Cancelled, None));
         assert!(scan.finished_at.is_some());
@@ -160,11 +253,24 @@ pub async fn a_returned_job_goes_on_elsewhere(w: World) {
     let tenant = w.organization().await;
     let run = w.running_scan(&tenant).await;
     let outcome = FinishOutcome::new(JobOutcome::Returned).with_next(vec![w.job()]);
-    assert_eq!(finish(&w, &run.lease, outcome).await, applied(JobStatus::Queued));
-    assert_eq!(w.read_scan(&tenant, run.scan).await.status, ScanStatus::Running);
+    assert_eq!(
+        finish(&w, &run.lease, outcome).await,
+        applied(JobStatus::Queued)
+    );
+    assert_eq!(
+        w.read_scan(&tenant, run.scan).await.status,
+        ScanStatus::Running
+    );
     let again = w.claim_one().await;
-    assert_eq!(again.reference().job, run.job, "and what was to follow a success does not follow");
-    assert_eq!((again.claim().failed_attempts, again.claim().lost_leases), (0, 0));
+    assert_eq!(
+        again.reference().job,
+        run.job,
+        "and what was to follow a success does not follow"
+    );
+    assert_eq!(
+        (again.claim().failed_attempts, again.claim().lost_leases),
+        (0, 0)
+    );
 }
 
 /// Finishing twice is told, and changes nothing: neither with another outcome, nor after the
@@ -175,19 +281,39 @@ pub async fn finishing_twice_changes_nothing(w: World) {
     finish(&w, &run.lease, completed(true)).await;
     let scan = w.read_scan(&tenant, run.scan).await;
     let again = completed(false).with_next(vec![w.job()]);
-    assert_eq!(finish(&w, &run.lease, again).await, Finished::AlreadySettled);
-    let settlement = Settlement { lease: run.lease.reference(), outcome: JobOutcome::Returned };
+    assert_eq!(
+        finish(&w, &run.lease, again).await,
+        Finished::AlreadySettled
+    );
+    let settlement = Settlement {
+        lease: run.lease.reference(),
+        outcome: JobOutcome::Returned,
+    };
     let settled = w.queue.settle(vec![settlement]).await.unwrap();
     assert_eq!(settled, [SettleOutcome::AlreadySettled]);
     w.lose_leases().await;
-    assert_eq!(finish(&w, &run.lease, failed(true, 0)).await, Finished::AlreadySettled);
-    assert_eq!(w.read_scan(&tenant, run.scan).await, scan, "nothing changed");
-    assert_eq!(finish_events(&w, &tenant).await, 1, "P2: one end, one event");
+    assert_eq!(
+        finish(&w, &run.lease, failed(true, 0)).await,
+        Finished::AlreadySettled
+    );
+    assert_eq!(
+        w.read_scan(&tenant, run.scan).await,
+        scan,
+        "nothing changed"
+    );
+    assert_eq!(
+        finish_events(&w, &tenant).await,
+        1,
+        "P2: one end, one event"
+    );
     assert_eq!(w.claimable().await, [], "P2: nothing was enqueued");
 
     w.enqueue(&tenant, w.job()).await;
     let lease = w.claim_one().await;
-    let settlement = Settlement { lease: lease.reference(), outcome: JobOutcome::Succeeded };
+    let settlement = Settlement {
+        lease: lease.reference(),
+        outcome: JobOutcome::Succeeded,
+    };
     w.queue.settle(vec![settlement]).await.unwrap();
     let outcome = FinishOutcome::new(JobOutcome::Succeeded);
     assert_eq!(finish(&w, &lease, outcome).await, Finished::AlreadySettled);
@@ -204,7 +330,13 @@ pub async fn a_job_without_a_scan_finishes(w: World) {
     let outcome = FinishOutcome::new(JobOutcome::Succeeded).with_next(vec![next]);
     let answer = finish(&w, &lease, outcome).await;
     let next = vec![Enqueued::Created(wanted)];
-    assert_eq!(answer, Finished::Applied { job: JobStatus::Succeeded, next });
+    assert_eq!(
+        answer,
+        Finished::Applied {
+            job: JobStatus::Succeeded,
+            next
+        }
+    );
     assert_eq!(w.job_status(&tenant, job).await, JobStatus::Succeeded);
     assert_eq!(finish_events(&w, &tenant).await, 1);
     assert_eq!(w.claimable().await, [wanted]);
@@ -218,12 +350,27 @@ pub async fn a_refused_finish_changes_nothing(w: World) {
     w.enqueue(&tenant, taken.clone()).await;
     let outcome = completed(true).with_next(vec![w.job(), taken]);
     let answer = w.store.finish(&run.lease, outcome, event()).await;
-    refused(answer, ErrorKind::AlreadyExists, "what follows has an id in use");
-    assert_eq!(w.job_status(&tenant, run.job).await, JobStatus::Running, "P2: the job");
-    assert_eq!(w.read_scan(&tenant, run.scan).await.status, ScanStatus::Running, "P2: the scan");
+    refused(
+        answer,
+        ErrorKind::AlreadyExists,
+        "what follows has an id in use",
+    );
+    assert_eq!(
+        w.job_status(&tenant, run.job).await,
+        JobStatus::Running,
+        "P2: the job"
+    );
+    assert_eq!(
+        w.read_scan(&tenant, run.scan).await.status,
+        ScanStatus::Running,
+        "P2: the scan"
+    );
     assert_eq!(finish_events(&w, &tenant).await, 0, "P2: the event");
     assert_eq!(w.claimable().await, [], "P2: what was to follow");
-    assert_eq!(finish(&w, &run.lease, completed(true)).await, applied(JobStatus::Succeeded));
+    assert_eq!(
+        finish(&w, &run.lease, completed(true)).await,
+        applied(JobStatus::Succeeded)
+    );
 }
 
 /// P8: a scan that never began is not completed.
@@ -233,9 +380,20 @@ pub async fn a_scan_that_never_began_is_not_completed(w: World) {
     let requested = w.request_scan(&tenant, &account).await;
     let lease = w.claim_one().await;
     let answer = w.store.finish(&lease, completed(true), event()).await;
-    refused(answer, ErrorKind::InvalidTransition, "P8: completed without a look");
-    assert_eq!(w.read_scan(&tenant, requested.scan).await.status, ScanStatus::Queued);
-    assert_eq!(w.job_status(&tenant, requested.job).await, JobStatus::Running, "P2: it runs on");
+    refused(
+        answer,
+        ErrorKind::InvalidTransition,
+        "P8: completed without a look",
+    );
+    assert_eq!(
+        w.read_scan(&tenant, requested.scan).await.status,
+        ScanStatus::Queued
+    );
+    assert_eq!(
+        w.job_status(&tenant, requested.job).await,
+        JobStatus::Running,
+        "P2: it runs on"
+    );
     assert_eq!(finish_events(&w, &tenant).await, 0);
 }
 

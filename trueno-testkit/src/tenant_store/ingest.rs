@@ -7,7 +7,9 @@ use trueno_core::model::{
 };
 use trueno_core::money::Saving;
 use trueno_core::port::tenant_store::FindingUpsert;
-use trueno_core::port::{FindingFilter, Ingest, JobOutcome, PageRequest, ResourceFilter, Settlement};
+use trueno_core::port::{
+    FindingFilter, Ingest, JobOutcome, PageRequest, ResourceFilter, Settlement,
+};
 
 use super::World;
 use crate::fixtures::{Requested, Tenant, coverage, finding, resource, task};
@@ -16,8 +18,10 @@ use crate::suite::{near, refused};
 /// Everything that a batch can write.
 async fn write_everything(ingest: &mut dyn Ingest) {
     let region = "eu-west-1";
-    let resources =
-        vec![resource("ec2.volume", region, "vol-2"), resource("ec2.volume", region, "vol-1")];
+    let resources = vec![
+        resource("ec2.volume", region, "vol-2"),
+        resource("ec2.volume", region, "vol-1"),
+    ];
     ingest.put_resources(resources).await.unwrap();
     ingest
         .put_coverage(vec![
@@ -31,7 +35,11 @@ async fn write_everything(ingest: &mut dyn Ingest) {
         .await
         .unwrap();
     ingest.put_findings(vec![finding("vol-1")]).await.unwrap();
-    let progress = ScanProgress { tasks: 4, tasks_done: 2, resources: 2 };
+    let progress = ScanProgress {
+        tasks: 4,
+        tasks_done: 2,
+        resources: 2,
+    };
     ingest.set_progress(progress).await.unwrap();
 }
 
@@ -39,8 +47,20 @@ async fn write_everything(ingest: &mut dyn Ingest) {
 async fn assert_nothing_written(w: &World, tenant: &Tenant, scan: trueno_core::id::ScanId) {
     let mut view = w.view(tenant).await;
     let page = PageRequest::largest();
-    assert_eq!(view.resources(&ResourceFilter::default(), &page).await.unwrap().items, []);
-    assert_eq!(view.findings(&FindingFilter::default(), &page).await.unwrap().items, []);
+    assert_eq!(
+        view.resources(&ResourceFilter::default(), &page)
+            .await
+            .unwrap()
+            .items,
+        []
+    );
+    assert_eq!(
+        view.findings(&FindingFilter::default(), &page)
+            .await
+            .unwrap()
+            .items,
+        []
+    );
     assert_eq!(view.coverage(scan).await.unwrap(), []);
     assert_eq!(view.scan(scan).await.unwrap().progress.tasks_done, 0);
 }
@@ -58,27 +78,57 @@ pub async fn a_batch_is_applied_as_a_whole(w: World) {
 
     let (mut view, page) = (w.view(&tenant).await, PageRequest::largest());
     let region = "eu-west-1";
-    let wanted =
-        [resource("ec2.volume", region, "vol-1"), resource("ec2.volume", region, "vol-2")];
-    let found = view.resources(&ResourceFilter::default(), &page).await.unwrap();
+    let wanted = [
+        resource("ec2.volume", region, "vol-1"),
+        resource("ec2.volume", region, "vol-2"),
+    ];
+    let found = view
+        .resources(&ResourceFilter::default(), &page)
+        .await
+        .unwrap();
     assert_eq!(found.items, wanted);
 
     let covered = view.coverage(run.scan).await.unwrap();
-    assert!(covered.is_sorted_by(|a, b| a.task < b.task), "sorted by task: {covered:?}");
+    assert!(
+        covered.is_sorted_by(|a, b| a.task < b.task),
+        "sorted by task: {covered:?}"
+    );
     assert_eq!(covered.len(), 3);
-    assert_eq!(covered[0].checkpoint.as_deref(), Some("page 7 \u{1f30d}"), "where to go on");
+    assert_eq!(
+        covered[0].checkpoint.as_deref(),
+        Some("page 7 \u{1f30d}"),
+        "where to go on"
+    );
     let denied = coverage(task("ec2.image", region), CoverageStatus::Denied);
     assert_eq!(covered[1], denied, "P8: what could not be read, and why");
-    assert_eq!(covered[2], coverage(task("ec2.volume", region), CoverageStatus::Complete));
+    assert_eq!(
+        covered[2],
+        coverage(task("ec2.volume", region), CoverageStatus::Complete)
+    );
 
     let wanted = finding("vol-1").draft;
     let found = view.finding(run.account.id, &wanted.key).await.unwrap();
-    assert_eq!(found.draft, wanted, "P9: the saving with the source and date of its price");
-    assert_eq!((found.account, found.status), (run.account.id, FindingStatus::New));
+    assert_eq!(
+        found.draft, wanted,
+        "P9: the saving with the source and date of its price"
+    );
+    assert_eq!(
+        (found.account, found.status),
+        (run.account.id, FindingStatus::New)
+    );
     assert_eq!((found.first_scan, found.last_scan), (run.scan, run.scan));
-    near(found.first_seen_at, before, after, "when it was found first");
+    near(
+        found.first_seen_at,
+        before,
+        after,
+        "when it was found first",
+    );
     near(found.last_seen_at, before, after, "when it was found last");
-    let progress = ScanProgress { tasks: 4, tasks_done: 2, resources: 2 };
+    let progress = ScanProgress {
+        tasks: 4,
+        tasks_done: 2,
+        resources: 2,
+    };
     assert_eq!(view.scan(run.scan).await.unwrap().progress, progress);
 }
 
@@ -91,7 +141,11 @@ pub async fn nothing_is_visible_before_the_commit(w: World) {
     assert_nothing_written(&w, &tenant, run.scan).await;
     ingest.commit().await.unwrap();
     let mut view = w.view(&tenant).await;
-    assert_eq!(view.coverage(run.scan).await.unwrap().len(), 3, "then everybody does");
+    assert_eq!(
+        view.coverage(run.scan).await.unwrap().len(),
+        3,
+        "then everybody does"
+    );
 }
 
 /// P2: a batch that is dropped leaves nothing, not even a lock.
@@ -106,7 +160,11 @@ pub async fn a_dropped_batch_leaves_nothing(w: World) {
     write_everything(&mut *ingest).await;
     ingest.commit().await.unwrap();
     let mut view = w.view(&tenant).await;
-    assert_eq!(view.coverage(run.scan).await.unwrap().len(), 3, "the next batch goes through");
+    assert_eq!(
+        view.coverage(run.scan).await.unwrap().len(),
+        3,
+        "the next batch goes through"
+    );
 }
 
 /// Putting the same again replaces it: resources, coverage and findings are there once.
@@ -122,12 +180,18 @@ pub async fn putting_again_replaces(w: World) {
         // Within one batch the last word counts too.
         for half in 1..=2_u64 {
             volume.attributes = json!({ "round": round, "half": half });
-            volume.tags.insert("Round".to_owned(), format!("{round}.{half}"));
+            volume
+                .tags
+                .insert("Round".to_owned(), format!("{round}.{half}"));
             volume.tags.remove("empty");
             covered.status = CoverageStatus::Complete;
             covered.error_code = None;
             covered.pages = round * 10 + half;
-            upsert.draft.severity = if half == 1 { Severity::Low } else { Severity::High };
+            upsert.draft.severity = if half == 1 {
+                Severity::Low
+            } else {
+                Severity::High
+            };
             upsert.draft.monthly_saving = Saving::Unknown;
             upsert.draft.conflict_group = None;
             ingest.put_resources(vec![volume.clone()]).await.unwrap();
@@ -136,12 +200,30 @@ pub async fn putting_again_replaces(w: World) {
         }
         ingest.commit().await.unwrap();
         let (mut view, page) = (w.view(&tenant).await, PageRequest::largest());
-        let found = view.resources(&ResourceFilter::default(), &page).await.unwrap().items;
-        assert_eq!(found, std::slice::from_ref(&volume), "the resource is there once, as put last");
-        assert_eq!(view.coverage(run.scan).await.unwrap(), std::slice::from_ref(&covered));
-        let found = view.findings(&FindingFilter::default(), &page).await.unwrap().items;
+        let found = view
+            .resources(&ResourceFilter::default(), &page)
+            .await
+            .unwrap()
+            .items;
+        assert_eq!(
+            found,
+            std::slice::from_ref(&volume),
+            "the resource is there once, as put last"
+        );
+        assert_eq!(
+            view.coverage(run.scan).await.unwrap(),
+            std::slice::from_ref(&covered)
+        );
+        let found = view
+            .findings(&FindingFilter::default(), &page)
+            .await
+            .unwrap()
+            .items;
         assert_eq!(found.len(), 1, "the finding is there once");
-        assert_eq!(found[0].draft, upsert.draft, "P9: an unknown saving stays unknown");
+        assert_eq!(
+            found[0].draft, upsert.draft,
+            "P9: an unknown saving stays unknown"
+        );
     }
 }
 
@@ -152,18 +234,35 @@ pub async fn a_later_scan_takes_over_what_it_sees(w: World) {
     let first = w.running_scan(&tenant).await;
     let at = "eu-west-1";
     let mut ingest = w.store.ingest(&first.lease).await.unwrap();
-    let both = vec![resource("ec2.volume", at, "vol-1"), resource("ec2.volume", at, "vol-2")];
+    let both = vec![
+        resource("ec2.volume", at, "vol-1"),
+        resource("ec2.volume", at, "vol-2"),
+    ];
     ingest.put_resources(both).await.unwrap();
-    ingest.put_findings(vec![finding("vol-1"), finding("vol-2")]).await.unwrap();
+    ingest
+        .put_findings(vec![finding("vol-1"), finding("vol-2")])
+        .await
+        .unwrap();
     ingest.commit().await.unwrap();
     let account = first.account.clone();
     let key = finding("vol-1").draft.key;
-    let before = w.view(&tenant).await.finding(account.id, &key).await.unwrap();
+    let before = w
+        .view(&tenant)
+        .await
+        .finding(account.id, &key)
+        .await
+        .unwrap();
 
     let second = w.running_scan_of(&tenant, account.clone()).await;
     let mut ingest = w.store.ingest(&second.lease).await.unwrap();
-    ingest.put_resources(vec![resource("ec2.volume", at, "vol-1")]).await.unwrap();
-    let again = FindingUpsert { status: FindingStatus::Open, ..finding("vol-1") };
+    ingest
+        .put_resources(vec![resource("ec2.volume", at, "vol-1")])
+        .await
+        .unwrap();
+    let again = FindingUpsert {
+        status: FindingStatus::Open,
+        ..finding("vol-1")
+    };
     ingest.put_findings(vec![again]).await.unwrap();
     ingest.commit().await.unwrap();
 
@@ -171,16 +270,29 @@ pub async fn a_later_scan_takes_over_what_it_sees(w: World) {
     for (scan, native_id) in [(second.scan, "vol-1"), (first.scan, "vol-2")] {
         let resources = ResourceFilter::default().with_scan(scan);
         let found = view.resources(&resources, &page).await.unwrap().items;
-        assert_eq!(found, [resource("ec2.volume", at, native_id)], "last seen by {scan}");
+        assert_eq!(
+            found,
+            [resource("ec2.volume", at, native_id)],
+            "last seen by {scan}"
+        );
         let findings = FindingFilter::default().with_scan(scan);
         let found = view.findings(&findings, &page).await.unwrap().items;
         assert_eq!(found.len(), 1, "last found by {scan}");
         assert_eq!(found[0].draft.resource.native_id, native_id);
     }
     let after = view.finding(account.id, &key).await.unwrap();
-    assert_eq!((after.status, after.last_scan), (FindingStatus::Open, second.scan));
-    assert_eq!(after.first_scan, first.scan, "the scan that found it first stays");
-    assert_eq!(after.first_seen_at, before.first_seen_at, "and so does its time");
+    assert_eq!(
+        (after.status, after.last_scan),
+        (FindingStatus::Open, second.scan)
+    );
+    assert_eq!(
+        after.first_scan, first.scan,
+        "the scan that found it first stays"
+    );
+    assert_eq!(
+        after.first_seen_at, before.first_seen_at,
+        "and so does its time"
+    );
     assert!(after.last_seen_at >= before.last_seen_at);
     assert!(after.version > before.version, "the row changed");
 }
@@ -195,24 +307,40 @@ pub async fn resolving_marks_findings_of_the_account(w: World) {
 
     let run = w.running_scan(&tenant).await;
     let mut ingest = w.store.ingest(&run.lease).await.unwrap();
-    ingest.put_findings(vec![finding("vol-1"), finding("vol-2")]).await.unwrap();
+    ingest
+        .put_findings(vec![finding("vol-1"), finding("vol-2")])
+        .await
+        .unwrap();
     ingest.commit().await.unwrap();
     let key = finding("vol-1").draft.key;
     let mut ingest = w.store.ingest(&run.lease).await.unwrap();
-    ingest.resolve_findings(vec!["no/such/key".to_owned(), key.clone()]).await.unwrap();
+    ingest
+        .resolve_findings(vec!["no/such/key".to_owned(), key.clone()])
+        .await
+        .unwrap();
     ingest.resolve_findings(Vec::new()).await.unwrap();
     ingest.commit().await.unwrap();
 
     let (mut view, page) = (w.view(&tenant).await, PageRequest::largest());
     let resolved = view.finding(run.account.id, &key).await.unwrap();
     assert_eq!(resolved.status, FindingStatus::Resolved);
-    assert_eq!(resolved.draft, finding("vol-1").draft, "what was found stays on record");
-    let standing = FindingFilter::default().with_account(run.account.id).standing();
+    assert_eq!(
+        resolved.draft,
+        finding("vol-1").draft,
+        "what was found stays on record"
+    );
+    let standing = FindingFilter::default()
+        .with_account(run.account.id)
+        .standing();
     let found = view.findings(&standing, &page).await.unwrap().items;
     assert_eq!(found.len(), 1, "what is resolved no longer stands");
     assert_eq!(found[0].draft.key, finding("vol-2").draft.key);
     let same_key = view.finding(other.account.id, &key).await.unwrap();
-    assert_eq!(same_key.status, FindingStatus::New, "another account's finding stays");
+    assert_eq!(
+        same_key.status,
+        FindingStatus::New,
+        "another account's finding stays"
+    );
 }
 
 /// Saying again that a scan runs, in a second attempt, keeps the time at which it first began.
@@ -224,10 +352,19 @@ pub async fn a_second_attempt_keeps_the_first_start(w: World) {
     let before = w.now().await;
     let first = w.start(&lease, 4).await;
     assert_eq!((first.id, first.status), (scan, ScanStatus::Running));
-    near(first.started_at.unwrap(), before, w.now().await, "when the scan began");
+    near(
+        first.started_at.unwrap(),
+        before,
+        w.now().await,
+        "when the scan began",
+    );
     assert_eq!(first.progress.tasks, 4);
     assert!(first.version > 1, "the row changed");
-    assert_eq!(w.read_scan(&tenant, scan).await, first, "what was answered is what is read");
+    assert_eq!(
+        w.read_scan(&tenant, scan).await,
+        first,
+        "what was answered is what is read"
+    );
 
     let lease = w.take_over().await;
     let second = w.start(&lease, 6).await;
@@ -248,13 +385,33 @@ pub async fn a_lease_without_a_scan_writes_nothing(w: World) {
     let covered = coverage(task("ec2.volume", "eu-west-1"), CoverageStatus::Complete);
     let upsert = finding("vol-1");
     refused(open().await.start_scan(1).await, ErrorKind::NotFound, what);
-    refused(open().await.put_resources(vec![volume]).await, ErrorKind::NotFound, what);
-    refused(open().await.put_coverage(vec![covered]).await, ErrorKind::NotFound, what);
+    refused(
+        open().await.put_resources(vec![volume]).await,
+        ErrorKind::NotFound,
+        what,
+    );
+    refused(
+        open().await.put_coverage(vec![covered]).await,
+        ErrorKind::NotFound,
+        what,
+    );
     let keys = vec![upsert.draft.key.clone()];
-    refused(open().await.put_findings(vec![upsert]).await, ErrorKind::NotFound, what);
-    refused(open().await.resolve_findings(keys).await, ErrorKind::NotFound, what);
+    refused(
+        open().await.put_findings(vec![upsert]).await,
+        ErrorKind::NotFound,
+        what,
+    );
+    refused(
+        open().await.resolve_findings(keys).await,
+        ErrorKind::NotFound,
+        what,
+    );
     let progress = ScanProgress::default();
-    refused(open().await.set_progress(progress).await, ErrorKind::NotFound, what);
+    refused(
+        open().await.set_progress(progress).await,
+        ErrorKind::NotFound,
+        what,
+    );
     open().await.commit().await.unwrap();
 }
 
@@ -265,15 +422,26 @@ pub async fn a_large_batch_is_applied(w: World) {
     let run = w.running_scan(&tenant).await;
     let mut ingest = w.store.ingest(&run.lease).await.unwrap();
     let ids = || (0..COUNT).map(|nth| format!("vol-{nth:06}"));
-    let resources = ids().map(|id| resource("ec2.volume", "eu-west-1", &id)).collect();
+    let resources = ids()
+        .map(|id| resource("ec2.volume", "eu-west-1", &id))
+        .collect();
     ingest.put_resources(resources).await.unwrap();
-    ingest.put_findings(ids().map(|id| finding(&id)).collect()).await.unwrap();
-    ingest.resolve_findings(ids().map(|id| finding(&id).draft.key).collect()).await.unwrap();
+    ingest
+        .put_findings(ids().map(|id| finding(&id)).collect())
+        .await
+        .unwrap();
+    ingest
+        .resolve_findings(ids().map(|id| finding(&id).draft.key).collect())
+        .await
+        .unwrap();
     ingest.commit().await.unwrap();
     let mut view = w.view(&tenant).await;
     let (mut resources, mut findings, mut page) = (0, 0, PageRequest::largest());
     loop {
-        let found = view.resources(&ResourceFilter::default(), &page).await.unwrap();
+        let found = view
+            .resources(&ResourceFilter::default(), &page)
+            .await
+            .unwrap();
         resources += found.items.len();
         if found.next.is_none() {
             break;
@@ -282,9 +450,17 @@ pub async fn a_large_batch_is_applied(w: World) {
     }
     let mut page = PageRequest::largest();
     loop {
-        let found = view.findings(&FindingFilter::default(), &page).await.unwrap();
+        let found = view
+            .findings(&FindingFilter::default(), &page)
+            .await
+            .unwrap();
         findings += found.items.len();
-        assert!(found.items.iter().all(|found| found.status == FindingStatus::Resolved));
+        assert!(
+            found
+                .items
+                .iter()
+                .all(|found| found.status == FindingStatus::Resolved)
+        );
         if found.next.is_none() {
             break;
         }
@@ -300,9 +476,16 @@ pub async fn a_settled_job_writes_no_more(w: World) {
     let mut open = w.store.ingest(&run.lease).await.unwrap();
     write_everything(&mut *open).await;
     drop(open);
-    let settlement = Settlement { lease: run.lease.reference(), outcome: JobOutcome::Returned };
+    let settlement = Settlement {
+        lease: run.lease.reference(),
+        outcome: JobOutcome::Returned,
+    };
     w.queue.settle(vec![settlement]).await.unwrap();
     let answer = w.store.ingest(&run.lease).await;
-    refused(answer, ErrorKind::StaleLease, "P3: a lease that was given back");
+    refused(
+        answer,
+        ErrorKind::StaleLease,
+        "P3: a lease that was given back",
+    );
     assert_nothing_written(&w, &tenant, run.scan).await;
 }

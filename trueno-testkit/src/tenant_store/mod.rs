@@ -16,8 +16,115 @@ pub mod views;
 
 pub use crate::fixtures::World;
 
+use crate::suite::Isolation;
+
 /// The names of the cases, in order.
 pub const CASES: &[&str] = crate::for_each_tenant_store_case!(__case_names {});
+
+/// Every method of the port with its isolation case (P1), or why it has none: a test holds this list
+/// to the traits' source, so that a new method cannot be forgotten.
+pub const ISOLATION: &[(&str, Isolation)] = &[
+    (
+        "TenantStore::memberships",
+        Isolation::Case("isolation_memberships"),
+    ),
+    (
+        "TenantStore::create_organization",
+        Isolation::Case("an_organization_id_in_use_is_refused"),
+    ),
+    ("TenantStore::read", Isolation::Case("isolation_accounts")),
+    (
+        "TenantStore::begin",
+        Isolation::Case("isolation_apply_account"),
+    ),
+    (
+        "TenantStore::ingest",
+        Isolation::Case("isolation_put_resources"),
+    ),
+    ("TenantStore::finish", Isolation::Case("isolation_finish")),
+    (
+        "AuditOutbox::staged",
+        Isolation::Case("it_has_the_events_of_every_organization"),
+    ),
+    (
+        "AuditOutbox::forget",
+        Isolation::None("for the sequencer, by ids that it was given"),
+    ),
+    (
+        "AccountReads::account",
+        Isolation::Case("isolation_account"),
+    ),
+    (
+        "AccountReads::accounts",
+        Isolation::Case("isolation_accounts"),
+    ),
+    (
+        "AccountWrites::insert_account",
+        Isolation::Case("isolation_insert_account"),
+    ),
+    (
+        "AccountWrites::apply_account",
+        Isolation::Case("isolation_apply_account"),
+    ),
+    ("ScanReads::scan", Isolation::Case("isolation_scan")),
+    ("ScanReads::scans", Isolation::Case("isolation_scans")),
+    ("ScanReads::coverage", Isolation::Case("isolation_coverage")),
+    (
+        "ScanWrites::insert_scan",
+        Isolation::Case("isolation_insert_scan"),
+    ),
+    (
+        "ResourceReads::resources",
+        Isolation::Case("isolation_resources"),
+    ),
+    (
+        "FindingReads::finding",
+        Isolation::Case("isolation_finding"),
+    ),
+    (
+        "FindingReads::findings",
+        Isolation::Case("isolation_findings"),
+    ),
+    ("JobReads::job", Isolation::Case("isolation_job")),
+    (
+        "JobWrites::enqueue",
+        Isolation::Case("isolation_unit_enqueue"),
+    ),
+    (
+        "JobWrites::cancel_job",
+        Isolation::Case("isolation_cancel_job"),
+    ),
+    ("UnitOfWork::commit", Isolation::Case("isolation_commit")),
+    (
+        "UnitOfWork::rollback",
+        Isolation::None("undoes what its own methods did"),
+    ),
+    (
+        "Ingest::start_scan",
+        Isolation::Case("isolation_start_scan"),
+    ),
+    (
+        "Ingest::put_resources",
+        Isolation::Case("isolation_put_resources"),
+    ),
+    (
+        "Ingest::put_coverage",
+        Isolation::Case("isolation_put_coverage"),
+    ),
+    (
+        "Ingest::put_findings",
+        Isolation::Case("isolation_put_findings"),
+    ),
+    (
+        "Ingest::resolve_findings",
+        Isolation::Case("isolation_resolve_findings"),
+    ),
+    (
+        "Ingest::set_progress",
+        Isolation::Case("isolation_set_progress"),
+    ),
+    ("Ingest::commit", Isolation::Case("isolation_put_resources")),
+];
 
 /// The one list of cases. `$callback` is a macro of this crate.
 #[doc(hidden)]

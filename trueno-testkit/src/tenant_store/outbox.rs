@@ -41,15 +41,27 @@ pub async fn events_come_in_order_until_forgotten(w: World) {
     }
     let first = w.store.staged(3).await.unwrap();
     assert_eq!(numbers(&first, 1), [1, 2, 3]);
-    assert_eq!(w.store.staged(3).await.unwrap(), first, "at least once: again until forgotten");
+    assert_eq!(
+        w.store.staged(3).await.unwrap(),
+        first,
+        "at least once: again until forgotten"
+    );
 
     let ids: Vec<_> = first.iter().map(|event| event.id).collect();
     w.store.forget(&ids[..2]).await.unwrap();
-    assert_eq!(numbers(&w.staged().await, 1), [3, 4, 5], "what was forgotten, and only that");
+    assert_eq!(
+        numbers(&w.staged().await, 1),
+        [3, 4, 5],
+        "what was forgotten, and only that"
+    );
     w.store.forget(&ids).await.unwrap();
     w.store.forget(&[w.id()]).await.unwrap();
     w.store.forget(&[]).await.unwrap();
-    assert_eq!(numbers(&w.staged().await, 1), [4, 5], "unknown ids are passed over");
+    assert_eq!(
+        numbers(&w.staged().await, 1),
+        [4, 5],
+        "unknown ids are passed over"
+    );
 }
 
 /// The outbox has the events of every organization, each under its own name.
@@ -62,7 +74,10 @@ pub async fn it_has_the_events_of_every_organization(w: World) {
     }
     assert_eq!(numbers(&w.staged_of(&one).await, 1), [1, 2, 3]);
     let misnamed = numbers(&w.staged_of(&one).await, 2);
-    assert!(misnamed.is_empty(), "P1: another's events under this name: {misnamed:?}");
+    assert!(
+        misnamed.is_empty(),
+        "P1: another's events under this name: {misnamed:?}"
+    );
     assert_eq!(numbers(&w.staged_of(&two).await, 2), [1, 2, 3]);
     assert_eq!(w.staged().await.len(), 6);
 }
@@ -94,7 +109,11 @@ pub async fn the_commit_decides_the_order(w: World) {
         late.await.unwrap();
     }
     let wanted = if overtook { [1, 2] } else { [0, 1] };
-    assert_eq!(numbers(&w.staged_of(&tenant).await, 1), wanted, "P7: in the order of the commits");
+    assert_eq!(
+        numbers(&w.staged_of(&tenant).await, 1),
+        wanted,
+        "P7: in the order of the commits"
+    );
 }
 
 /// P7: with many writers at once, each one's events keep their order, and none is lost or doubled.
@@ -116,6 +135,10 @@ pub async fn concurrent_writers_keep_their_order(w: World) {
     }
     let staged = w.staged_of(&tenant).await;
     for writer in 0..WRITERS {
-        assert_eq!(numbers(&staged, writer), (0..8).collect::<Vec<_>>(), "P7: writer {writer}");
+        assert_eq!(
+            numbers(&staged, writer),
+            (0..8).collect::<Vec<_>>(),
+            "P7: writer {writer}"
+        );
     }
 }

@@ -105,8 +105,14 @@ pub async fn resources_come_byte_by_byte(w: World) {
     let found = every_page(7, async |page| view.resources(&all, &page).await).await;
     let found: Vec<ResourceRef> = found.into_iter().map(|found| found.reference).collect();
     let (first, second) = found.split_at(24);
-    assert_eq!(first, second, "account by account, the same resources in the same order");
-    assert!(first.is_sorted(), "by kind, region, native id, byte by byte: {first:?}");
+    assert_eq!(
+        first, second,
+        "account by account, the same resources in the same order"
+    );
+    assert!(
+        first.is_sorted(),
+        "by kind, region, native id, byte by byte: {first:?}"
+    );
     assert_eq!(first.iter().collect::<BTreeSet<_>>().len(), 24, "each once");
 
     let of_one = ResourceFilter::default().with_account(one.account.id);
@@ -123,7 +129,10 @@ pub async fn resources_come_byte_by_byte(w: World) {
                 .with_region(region("us-east-1")),
             12,
         ),
-        (ResourceFilter::default().with_kind(resource_kind("ec2.snapshot")), 0),
+        (
+            ResourceFilter::default().with_kind(resource_kind("ec2.snapshot")),
+            0,
+        ),
     ] {
         for limit in [5, 12, 1_000] {
             let mut view = w.view(&tenant).await;
@@ -132,7 +141,10 @@ pub async fn resources_come_byte_by_byte(w: World) {
             let fits = found.iter().all(|found| {
                 let at = &found.reference;
                 filter.kind.as_ref().is_none_or(|kind| *kind == at.kind)
-                    && filter.region.as_ref().is_none_or(|region| *region == at.region)
+                    && filter
+                        .region
+                        .as_ref()
+                        .is_none_or(|region| *region == at.region)
             });
             assert!(fits, "{filter:?}: {found:?}");
         }
@@ -152,7 +164,12 @@ pub async fn findings_come_byte_by_byte(w: World) {
     ];
     let upserts = || {
         let pairs = NATIVE_IDS.iter().zip(statuses);
-        pairs.map(|(id, status)| FindingUpsert { status, ..finding(id) }).collect()
+        pairs
+            .map(|(id, status)| FindingUpsert {
+                status,
+                ..finding(id)
+            })
+            .collect()
     };
     let one = w.running_scan(&tenant).await;
     put(&w, &one, upserts()).await;
@@ -163,18 +180,41 @@ pub async fn findings_come_byte_by_byte(w: World) {
         (FindingFilter::default(), 12),
         (FindingFilter::default().with_account(two.account.id), 6),
         (FindingFilter::default().with_scan(one.scan), 6),
-        (FindingFilter::default().with_account(one.account.id).with_scan(two.scan), 0),
-        (FindingFilter::default().with_account(one.account.id).standing(), 4),
+        (
+            FindingFilter::default()
+                .with_account(one.account.id)
+                .with_scan(two.scan),
+            0,
+        ),
+        (
+            FindingFilter::default()
+                .with_account(one.account.id)
+                .standing(),
+            4,
+        ),
     ] {
         for limit in [1, 4, 6, 1_000] {
             let mut view = w.view(&tenant).await;
             let found = every_page(limit, async |page| view.findings(&filter, &page).await).await;
             assert_eq!(found.len(), count, "{filter:?} in pages of {limit}");
-            let keys: Vec<_> = found.iter().map(|f| (f.account, f.draft.key.as_bytes())).collect();
-            assert!(keys.is_sorted(), "by account and key, byte by byte: {keys:?}");
-            assert_eq!(keys.iter().collect::<BTreeSet<_>>().len(), count, "each once");
+            let keys: Vec<_> = found
+                .iter()
+                .map(|f| (f.account, f.draft.key.as_bytes()))
+                .collect();
+            assert!(
+                keys.is_sorted(),
+                "by account and key, byte by byte: {keys:?}"
+            );
+            assert_eq!(
+                keys.iter().collect::<BTreeSet<_>>().len(),
+                count,
+                "each once"
+            );
             let resolved = found.iter().any(|f| {
-                matches!(f.status, FindingStatus::Resolved | FindingStatus::Suppressed)
+                matches!(
+                    f.status,
+                    FindingStatus::Resolved | FindingStatus::Suppressed
+                )
             });
             assert!(!(filter.standing && resolved), "only those that stand");
         }
@@ -201,15 +241,24 @@ pub async fn a_foreign_cursor_gives_nothing(w: World) {
         let other_lists = mine.iter().enumerate().filter(|(other, _)| *other != list);
         for (_, cursor) in other_lists {
             let found = page_of(&w, &one, list, cursor).await;
-            assert!(found.is_empty(), "list {list}: a cursor of another list gave {found:?}");
+            assert!(
+                found.is_empty(),
+                "list {list}: a cursor of another list gave {found:?}"
+            );
         }
         for cursor in &nonsense {
             let found = page_of(&w, &one, list, cursor).await;
-            assert!(found.is_empty(), "list {list}: nobody's cursor {cursor} gave {found:?}");
+            assert!(
+                found.is_empty(),
+                "list {list}: nobody's cursor {cursor} gave {found:?}"
+            );
         }
         let own: BTreeSet<_> = whole_list(&w, &one, list).await.into_iter().collect();
         for item in page_of(&w, &one, list, &theirs[list]).await {
-            assert!(own.contains(&item), "P1: list {list}: another organization's {item}");
+            assert!(
+                own.contains(&item),
+                "P1: list {list}: another organization's {item}"
+            );
         }
     }
 }
@@ -219,9 +268,21 @@ async fn cursors(view: &mut dyn ReadView) -> Vec<Cursor> {
     let page = PageRequest::first(1).unwrap();
     vec![
         view.accounts(&page).await.unwrap().next.unwrap(),
-        view.scans(&ScanFilter::default(), &page).await.unwrap().next.unwrap(),
-        view.resources(&ResourceFilter::default(), &page).await.unwrap().next.unwrap(),
-        view.findings(&FindingFilter::default(), &page).await.unwrap().next.unwrap(),
+        view.scans(&ScanFilter::default(), &page)
+            .await
+            .unwrap()
+            .next
+            .unwrap(),
+        view.resources(&ResourceFilter::default(), &page)
+            .await
+            .unwrap()
+            .next
+            .unwrap(),
+        view.findings(&FindingFilter::default(), &page)
+            .await
+            .unwrap()
+            .next
+            .unwrap(),
     ]
 }
 
@@ -231,22 +292,23 @@ async fn page_of(w: &World, tenant: &Tenant, list: usize, cursor: &Cursor) -> Ve
     match items(w, tenant, list, &page).await {
         Ok(items) => items,
         Err(error) => {
-            assert_eq!(error.kind(), ErrorKind::InvalidInput, "a foreign cursor: {error:?}");
+            assert_eq!(
+                error.kind(),
+                ErrorKind::InvalidInput,
+                "a foreign cursor: {error:?}"
+            );
             Vec::new()
         }
     }
 }
 
 async fn whole_list(w: &World, tenant: &Tenant, list: usize) -> Vec<String> {
-    items(w, tenant, list, &PageRequest::largest()).await.unwrap()
+    items(w, tenant, list, &PageRequest::largest())
+        .await
+        .unwrap()
 }
 
-async fn items(
-    w: &World,
-    tenant: &Tenant,
-    list: usize,
-    page: &PageRequest,
-) -> Result<Vec<String>> {
+async fn items(w: &World, tenant: &Tenant, list: usize, page: &PageRequest) -> Result<Vec<String>> {
     fn texts<T: std::fmt::Debug>(page: Page<T>) -> Vec<String> {
         page.items.iter().map(|item| format!("{item:?}")).collect()
     }

@@ -22,18 +22,35 @@ struct Written {
 async fn write_everything(w: &World, unit: &mut dyn UnitOfWork) -> Written {
     let account = unit.insert_account(w.new_account()).await.unwrap();
     let job = w.job_of_kind(SCAN_KIND);
-    let requested = Requested { scan: w.id(), job: job.id };
-    unit.insert_scan(w.new_scan(&account, requested)).await.unwrap();
+    let requested = Requested {
+        scan: w.id(),
+        job: job.id,
+    };
+    unit.insert_scan(w.new_scan(&account, requested))
+        .await
+        .unwrap();
     unit.enqueue(vec![job]).await.unwrap();
-    Written { account: account.id, scan: requested.scan, job: requested.job }
+    Written {
+        account: account.id,
+        scan: requested.scan,
+        job: requested.job,
+    }
 }
 
 async fn assert_nothing_of(w: &World, tenant: &Tenant, written: &Written, when: &str) {
     let mut view = w.view(tenant).await;
-    refused(view.account(written.account).await, ErrorKind::NotFound, when);
+    refused(
+        view.account(written.account).await,
+        ErrorKind::NotFound,
+        when,
+    );
     refused(view.scan(written.scan).await, ErrorKind::NotFound, when);
     refused(view.job(written.job).await, ErrorKind::NotFound, when);
-    assert_eq!(w.actions_of(tenant).await, ["organization.created"], "P2: {when}: no event");
+    assert_eq!(
+        w.actions_of(tenant).await,
+        ["organization.created"],
+        "P2: {when}: no event"
+    );
     assert_eq!(w.claimable().await, [], "P2: {when}: no job to claim");
 }
 
@@ -44,21 +61,55 @@ pub async fn change_job_and_event_commit_together(w: World) {
     let mut unit = w.begin_accounts(&tenant).await;
     let written = write_everything(&w, &mut *unit).await;
     assert_nothing_of(&w, &tenant, &written, "before the commit").await;
-    assert_eq!(unit.account(written.account).await.unwrap().id, written.account, "its own");
-    assert_eq!(unit.scan(written.scan).await.unwrap().status, ScanStatus::Queued);
-    assert_eq!(unit.job(written.job).await.unwrap().status, JobStatus::Queued);
-    assert_eq!(unit.accounts(&PageRequest::largest()).await.unwrap().items.len(), 1);
+    assert_eq!(
+        unit.account(written.account).await.unwrap().id,
+        written.account,
+        "its own"
+    );
+    assert_eq!(
+        unit.scan(written.scan).await.unwrap().status,
+        ScanStatus::Queued
+    );
+    assert_eq!(
+        unit.job(written.job).await.unwrap().status,
+        JobStatus::Queued
+    );
+    assert_eq!(
+        unit.accounts(&PageRequest::largest())
+            .await
+            .unwrap()
+            .items
+            .len(),
+        1
+    );
 
     let event = EventDraft::new("scan.requested", "scan", written.scan);
     let id = unit.commit(event).await.unwrap();
     let mut view = w.view(&tenant).await;
-    assert_eq!(view.account(written.account).await.unwrap().id, written.account);
+    assert_eq!(
+        view.account(written.account).await.unwrap().id,
+        written.account
+    );
     assert_eq!(view.scan(written.scan).await.unwrap().job, written.job);
-    assert_eq!(view.job(written.job).await.unwrap().status, JobStatus::Queued);
+    assert_eq!(
+        view.job(written.job).await.unwrap().status,
+        JobStatus::Queued
+    );
     let staged = w.staged_of(&tenant).await;
-    assert_eq!(staged.last().unwrap().id, id, "P2: the answer names the staged event");
-    assert_eq!(w.actions_of(&tenant).await, ["organization.created", "scan.requested"]);
-    assert_eq!(w.claimable().await, [written.job], "P2: the job can be claimed");
+    assert_eq!(
+        staged.last().unwrap().id,
+        id,
+        "P2: the answer names the staged event"
+    );
+    assert_eq!(
+        w.actions_of(&tenant).await,
+        ["organization.created", "scan.requested"]
+    );
+    assert_eq!(
+        w.claimable().await,
+        [written.job],
+        "P2: the job can be claimed"
+    );
 }
 
 /// P2: after a rollback nothing was ever there.
@@ -80,18 +131,34 @@ pub async fn a_drop_leaves_nothing(w: World) {
 
     let account = w.pending_account(&tenant).await;
     let mut unit = w.begin_accounts(&tenant).await;
-    unit.apply_account(account.id, account.version, AccountEvent::Paused).await.unwrap();
+    unit.apply_account(account.id, account.version, AccountEvent::Paused)
+        .await
+        .unwrap();
     drop(unit);
     let active = w.apply(&tenant, &account, AccountEvent::Verified).await;
-    assert_eq!(active.version, account.version + 1, "the row was neither changed nor kept locked");
+    assert_eq!(
+        active.version,
+        account.version + 1,
+        "the row was neither changed nor kept locked"
+    );
 }
 
 /// A scope to read opens no unit of work.
 pub async fn a_scope_to_read_changes_nothing(w: World) {
     let tenant = w.organization().await;
-    refused(w.store.begin(&tenant.read).await, ErrorKind::Denied, "a scope to read");
+    refused(
+        w.store.begin(&tenant.read).await,
+        ErrorKind::Denied,
+        "a scope to read",
+    );
     for scope in [&tenant.scan, &tenant.accounts, &tenant.secrets] {
-        w.store.begin(scope).await.unwrap().rollback().await.unwrap();
+        w.store
+            .begin(scope)
+            .await
+            .unwrap()
+            .rollback()
+            .await
+            .unwrap();
     }
 }
 
@@ -123,10 +190,12 @@ pub async fn after_an_error_it_is_spent(w: World) {
                 unit.insert_account(twin).await
             }
             ErrorKind::Conflict => {
-                unit.apply_account(taken.id, taken.version - 1, AccountEvent::Paused).await
+                unit.apply_account(taken.id, taken.version - 1, AccountEvent::Paused)
+                    .await
             }
             ErrorKind::InvalidTransition => {
-                unit.apply_account(taken.id, taken.version, AccountEvent::Resumed).await
+                unit.apply_account(taken.id, taken.version, AccountEvent::Resumed)
+                    .await
             }
             _ => unit.account(w.id()).await,
         };
@@ -134,7 +203,10 @@ pub async fn after_an_error_it_is_spent(w: World) {
         let later = unit.insert_account(w.new_account()).await;
         assert!(later.is_err(), "{step}: a later call fails");
         let event = EventDraft::new("cloud_account.connected", "cloud_account", added.id);
-        assert!(unit.commit(event).await.is_err(), "P2: {step}: so does the commit");
+        assert!(
+            unit.commit(event).await.is_err(),
+            "P2: {step}: so does the commit"
+        );
         let answer = w.view(&tenant).await.account(added.id).await;
         refused(answer, ErrorKind::NotFound, "P2: nothing of it was applied");
         assert_eq!(w.staged().await, [], "P2: {step}: nor staged");
@@ -157,8 +229,15 @@ pub async fn an_event_is_as_drafted_by_whom_and_when(w: World) {
     assert_eq!(staged.len(), 1);
     let event = &staged[0];
     assert_eq!((event.id, event.organization), (id, tenant.id));
-    assert_eq!(event.actor, Actor::Member { user: tenant.owner }, "who did it cannot be forged");
-    assert_eq!((event.action.as_str(), &event.targets), (draft.action, &draft.targets));
+    assert_eq!(
+        event.actor,
+        Actor::Member { user: tenant.owner },
+        "who did it cannot be forged"
+    );
+    assert_eq!(
+        (event.action.as_str(), &event.targets),
+        (draft.action, &draft.targets)
+    );
     assert_eq!(event.details, draft.details);
     near(event.occurred_at, before, w.now().await, "when it happened");
 }

@@ -1,0 +1,5 @@
+//! Bad input and failure: a clear message, a non-zero exit, nothing half-written.
+
+mod input;
+mod provider;
+mod store;

@@ -1,0 +1,73 @@
+//! What is wrong with the store.
+
+use std::net::TcpListener;
+
+use crate::support::database::Database;
+use crate::support::{User, run, text};
+
+fn scan_on(user: &User, url: &str, words: &[&str]) {
+    let output = run(&mut user.trueno(&["scan", "--demo", "--format", "json", "--store", url]));
+    let said = text(&output);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(output.stdout.is_empty(), "nothing half-written: {said}");
+    for word in words {
+        assert!(said.contains(word), "no {word:?} in {said}");
+    }
+}
+
+/// A user who has migrated some database, so that the key file is there.
+fn user_with_keys() -> User {
+    let (user, database) = (User::new(), Database::create());
+    assert!(
+        run(&mut user.trueno(&["migrate", "--store", &database.url()]))
+            .status
+            .success()
+    );
+    user
+}
+
+#[test]
+fn a_database_that_is_not_migrated_says_what_to_run() {
+    let (user, database) = (user_with_keys(), Database::create());
+    scan_on(&user, &database.url(), &["trueno migrate"]);
+    let made = database.query("select count(*) from pg_namespace where nspname = 'trueno'");
+    assert_eq!(made, "0", "nothing was made on the way");
+}
+
+#[test]
+fn a_database_that_cannot_be_reached_is_said_without_its_password() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let url = format!("postgres://trueno:hunter2@{address}/trueno");
+    let user = user_with_keys();
+    scan_on(&user, &url, &["error:", "database"]);
+    let output = run(&mut user.trueno(&["migrate", "--store", &url]));
+    assert_eq!(output.status.code(), Some(1));
+    assert!(!text(&output).contains("hunter2"), "{}", text(&output));
+}
+
+#[test]
+fn a_store_that_another_key_file_was_migrated_with_is_refused() {
+    let (owner, stranger, database) = (User::new(), user_with_keys(), Database::create());
+    assert!(
+        run(&mut owner.trueno(&["migrate", "--store", &database.url()]))
+            .status
+            .success()
+    );
+    scan_on(&stranger, &database.url(), &["key"]);
+}
+
+#[test]
+fn migrating_again_changes_nothing_and_says_so() {
+    let (user, database) = (User::new(), Database::create());
+    let migrate = ["migrate", "--store", &database.url()];
+    let first = run(&mut user.trueno(&migrate));
+    assert!(text(&first).contains("applied"), "{}", text(&first));
+    let again = run(&mut user.trueno(&migrate));
+    assert!(
+        again.status.success() && !text(&again).contains("applied"),
+        "{}",
+        text(&again)
+    );
+}

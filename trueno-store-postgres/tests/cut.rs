@@ -1,0 +1,171 @@
+//! Connections that are cut: what is said of a write is true (P2).
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "test code fails by panicking"
+)]
+
+mod support;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use sqlx::ConnectOptions as _;
+use support::{Database, Harness, harness, keys, server};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use trueno_core::error::ErrorKind;
+use trueno_core::model::EventDraft;
+use trueno_core::port::TenantStore as _;
+use trueno_store_postgres::PostgresStore;
+use trueno_testkit::fixtures::{Tenant, World};
+
+/// A proxy on loopback. Once armed, it cuts the connection on which a commit is sent: before the
+/// server has it, or before its answer is back.
+struct Proxy {
+    address: SocketAddr,
+    armed: Arc<AtomicBool>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Cut {
+    Before,
+    After,
+}
+
+impl Proxy {
+    async fn start(cut: Cut) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let armed = Arc::new(AtomicBool::new(false));
+        let arm = armed.clone();
+        let target = (server().get_host().to_owned(), server().get_port());
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let server = TcpStream::connect(&target).await.unwrap();
+                tokio::spawn(forward(client, server, arm.clone(), cut));
+            }
+        });
+        Self { address, armed }
+    }
+}
+
+async fn forward(client: TcpStream, server: TcpStream, armed: Arc<AtomicBool>, cut: Cut) {
+    let (mut from_client, mut to_client) = client.into_split();
+    let (mut from_server, mut to_server) = server.into_split();
+    let answers = tokio::spawn(async move {
+        let _ = tokio::io::copy(&mut from_server, &mut to_client).await;
+    });
+    let mut buffer = vec![0; 64 * 1024];
+    while let Ok(read @ 1..) = from_client.read(&mut buffer).await {
+        let bytes = &buffer[..read];
+        let commits = bytes.windows(7).any(|window| window == b"COMMIT\0");
+        if commits && armed.swap(false, Ordering::AcqRel) {
+            answers.abort();
+            if cut == Cut::After {
+                to_server.write_all(bytes).await.unwrap();
+                // The server ends the connection by itself once it has read to its end.
+                to_server.shutdown().await.unwrap();
+                tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+            }
+            return;
+        }
+        if to_server.write_all(bytes).await.is_err() {
+            return;
+        }
+    }
+    answers.abort();
+}
+
+/// A store that reaches the harness's database through the proxy.
+async fn through(proxy: &Proxy, database: &Database) -> PostgresStore {
+    let options = database
+        .options()
+        .host("127.0.0.1")
+        .port(proxy.address.port());
+    let url = options.to_url_lossy().to_string().into();
+    let config = trueno_store_postgres::PostgresConfig::new(url)
+        .with_role_prefix(support::ROLES)
+        .with_wake_ups(trueno_store_postgres::WakeUpMode::Poll);
+    PostgresStore::connect(config, &keys()).await.unwrap()
+}
+
+async fn world() -> (World, Tenant, Database) {
+    let harness: Harness = harness().await;
+    let database = harness.database.borrowed();
+    let world = World::new(harness).await;
+    let tenant = world.organization().await;
+    (world, tenant, database)
+}
+
+async fn cut_at_commit(cut: Cut) -> bool {
+    let (world, tenant, database) = world().await;
+    let proxy = Proxy::start(cut).await;
+    let store = through(&proxy, &database).await;
+    let mut unit = store.begin(&tenant.accounts).await.unwrap();
+    let account = unit.insert_account(world.new_account()).await.unwrap();
+    proxy.armed.store(true, Ordering::Release);
+    let event = EventDraft::new("cloud_account.connected", "cloud_account", account.id);
+    let error = unit
+        .commit(event)
+        .await
+        .expect_err("the answer was cut off");
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
+    assert!(error.is_retryable());
+    assert!(
+        !error.certainly_not_applied(),
+        "nobody here can know: {error:?}"
+    );
+    // The pool goes on by itself.
+    let applied = store
+        .read(&tenant.read)
+        .await
+        .unwrap()
+        .account(account.id)
+        .await
+        .is_ok();
+    let staged = world
+        .actions_of(&tenant)
+        .await
+        .contains(&"cloud_account.connected".to_owned());
+    assert_eq!(staged, applied, "P2: the change and its event, or neither");
+    applied
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_whose_answer_is_lost_was_applied_and_says_that_it_may_have_been() {
+    assert!(cut_at_commit(Cut::After).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_that_is_lost_itself_was_not_applied_and_cannot_say_so() {
+    assert!(!cut_at_commit(Cut::Before).await);
+}
+
+#[tokio::test]
+async fn a_unit_of_work_that_is_cut_before_its_commit_was_certainly_not_applied() {
+    let (world, tenant, database) = world().await;
+    let mut unit = world.begin_accounts(&tenant).await;
+    let account = unit.insert_account(world.new_account()).await.unwrap();
+    let terminated = database
+        .number(
+            "select count(pg_terminate_backend(pid)) from pg_stat_activity
+             where datname = current_database() and state = 'idle in transaction'",
+        )
+        .await;
+    assert_eq!(terminated, 1);
+    let event = EventDraft::new("cloud_account.connected", "cloud_account", account.id);
+    let error = unit
+        .commit(event)
+        .await
+        .expect_err("its connection is gone");
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
+    assert!(error.certainly_not_applied(), "{error:?}");
+    let mut view = world.view(&tenant).await;
+    assert_eq!(
+        view.account(account.id).await.unwrap_err().kind(),
+        ErrorKind::NotFound
+    );
+}
