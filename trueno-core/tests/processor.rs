@@ -1,4 +1,10 @@
 //! The processor over the memory store, with handlers that do what handlers should not.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, its helpers too"
+)]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -23,7 +29,8 @@ const KIND: JobKind = JobKind::known("test");
 /// Far more than any test needs: a guard against a hang, not a measure.
 const HANG: Duration = Duration::from_secs(60);
 
-type Script = Arc<dyn Fn(JobContext, u32) -> futures::future::BoxFuture<'static, Result<()>> + Send + Sync>;
+type Script =
+    Arc<dyn Fn(JobContext, u32) -> futures::future::BoxFuture<'static, Result<()>> + Send + Sync>;
 
 /// Does what its test says, and counts how often it was asked.
 #[derive(Clone)]
@@ -77,7 +84,10 @@ impl World {
         store.create_organization(new, event).await.unwrap();
         let runs = Arc::new(AtomicU32::new(0));
         let script: Script = Arc::new(move |context, run| Box::pin(script(context, run)));
-        let handler = Scripted { runs: runs.clone(), script };
+        let handler = Scripted {
+            runs: runs.clone(),
+            script,
+        };
         let processor = Processor::new(
             store.clone(),
             store.clone(),
@@ -91,24 +101,46 @@ impl World {
         let stopped = stop.clone();
         let running = tokio::spawn(async move { processor.run(stopped).await });
         let owner = Identity::authenticated(user);
-        Self { store, ids, organization, owner, runs, stop, running }
+        Self {
+            store,
+            ids,
+            organization,
+            owner,
+            runs,
+            stop,
+            running,
+        }
     }
 
     async fn scope(&self, action: Action) -> OrgScope {
-        authorize(self.store.as_ref(), &self.owner, self.organization, action).await.unwrap()
+        authorize(self.store.as_ref(), &self.owner, self.organization, action)
+            .await
+            .unwrap()
     }
 
     async fn enqueue(&self) -> JobId {
         let id = self.ids.next(SystemClock.now());
-        let payload = JobPayload { version: 1, body: json!({}) };
+        let payload = JobPayload {
+            version: 1,
+            body: json!({}),
+        };
         let job = NewJob::new(id, KIND, payload).unwrap();
-        self.store.enqueue(&self.scope(Action::Scan).await, vec![job]).await.unwrap();
+        self.store
+            .enqueue(&self.scope(Action::Scan).await, vec![job])
+            .await
+            .unwrap();
         id
     }
 
     async fn job(&self, id: JobId) -> Job {
         let scope = self.scope(Action::Read).await;
-        self.store.read(&scope).await.unwrap().job(id).await.unwrap()
+        self.store
+            .read(&scope)
+            .await
+            .unwrap()
+            .job(id)
+            .await
+            .unwrap()
     }
 
     async fn until(&self, id: JobId, wanted: JobStatus) -> Job {
@@ -127,7 +159,10 @@ impl World {
 
     async fn shut_down(&mut self) {
         self.stop.cancel();
-        tokio::time::timeout(HANG, &mut self.running).await.expect("it shuts down").unwrap();
+        tokio::time::timeout(HANG, &mut self.running)
+            .await
+            .expect("it shuts down")
+            .unwrap();
     }
 }
 
@@ -135,7 +170,10 @@ fn quick() -> ProcessorConfig {
     ProcessorConfig::new("test")
         .with_poll_interval(Duration::from_millis(10))
         .with_stop_grace(Duration::from_millis(200))
-        .with_backoff(Backoff::new(Duration::from_millis(1), Duration::from_millis(5)))
+        .with_backoff(Backoff::new(
+            Duration::from_millis(1),
+            Duration::from_millis(5),
+        ))
 }
 
 #[tokio::test]
@@ -147,14 +185,21 @@ async fn a_job_runs_once_and_its_event_is_staged() {
     world.shut_down().await;
     assert_eq!(world.runs.load(Ordering::SeqCst), 1);
     let events = world.store.staged(100).await.unwrap();
-    let done: Vec<_> = events.iter().filter(|event| event.action == "test.done").collect();
+    let done: Vec<_> = events
+        .iter()
+        .filter(|event| event.action == "test.done")
+        .collect();
     assert_eq!(done.len(), 1, "P2: the end and its event are one");
 }
 
 #[tokio::test]
 async fn a_failure_that_may_pass_is_tried_again() {
     let mut world = World::start(quick(), |_, run| async move {
-        if run == 1 { Err(Error::new(ErrorKind::Unavailable, "not yet")) } else { Ok(()) }
+        if run == 1 {
+            Err(Error::new(ErrorKind::Unavailable, "not yet"))
+        } else {
+            Ok(())
+        }
     })
     .await;
     let id = world.enqueue().await;
@@ -172,7 +217,10 @@ async fn a_failure_that_stays_is_not_tried_again() {
     let id = world.enqueue().await;
     let job = world.until(id, JobStatus::Dead).await;
     assert_eq!(job.failed_attempts, 1);
-    assert_eq!(job.last_error.as_deref(), Some("the role does not let us in"));
+    assert_eq!(
+        job.last_error.as_deref(),
+        Some("the role does not let us in")
+    );
     world.shut_down().await;
     assert_eq!(world.runs.load(Ordering::SeqCst), 1);
 }
@@ -203,7 +251,10 @@ async fn a_shutdown_returns_what_stops_and_counts_no_attempt() {
     world.until(id, JobStatus::Running).await;
     world.shut_down().await;
     let job = world.job(id).await;
-    assert_eq!((job.status, job.failed_attempts, job.lost_leases), (JobStatus::Queued, 0, 0));
+    assert_eq!(
+        (job.status, job.failed_attempts, job.lost_leases),
+        (JobStatus::Queued, 0, 0)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -245,7 +296,10 @@ async fn a_cancelled_job_stops_with_the_next_heartbeat() {
     let id = world.enqueue().await;
     world.until(id, JobStatus::Running).await;
     let scope = world.scope(Action::Scan).await;
-    assert_eq!(world.store.cancel(&scope, id).await.unwrap(), CancelOutcome::Requested);
+    assert_eq!(
+        world.store.cancel(&scope, id).await.unwrap(),
+        CancelOutcome::Requested
+    );
     world.until(id, JobStatus::Cancelled).await;
     world.shut_down().await;
 }
@@ -262,7 +316,11 @@ async fn heartbeats_keep_a_job_that_outlives_its_first_lease() {
     let job = world.until(id, JobStatus::Succeeded).await;
     assert_eq!((job.lost_leases, job.failed_attempts), (0, 0));
     world.shut_down().await;
-    assert_eq!(world.runs.load(Ordering::SeqCst), 1, "P3: nobody else took it");
+    assert_eq!(
+        world.runs.load(Ordering::SeqCst),
+        1,
+        "P3: nobody else took it"
+    );
 }
 
 #[tokio::test]

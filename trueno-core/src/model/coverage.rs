@@ -11,7 +11,8 @@ text_enum! {
     pub enum CoverageStatus as "coverage status" {
         /// Everything was read.
         Complete = "complete",
-        /// Still being read; at the end of a scan this becomes `undetermined`.
+        /// Still being read. Of a scan that has ended it says that nobody knows: a
+        /// [report](crate::runtime::scan::report) shows it as `undetermined`.
         Reading = "reading",
         /// The region is not enabled for the account: nothing can be there.
         NotEnabled = "not_enabled",

@@ -77,7 +77,7 @@ const fn well_formed(text: &str) -> bool {
         }
         i += 1;
     }
-    1 <= bytes.len() && bytes.len() <= 64
+    !bytes.is_empty() && bytes.len() <= 64
 }
 
 impl FromStr for JobKind {

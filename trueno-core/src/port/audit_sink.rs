@@ -50,7 +50,7 @@ pub trait AuditSink: Send + Sync + std::fmt::Debug {
     /// The present head of an organization's ledger; an empty one has size 0.
     async fn head(&self, organization: OrganizationId) -> Result<LedgerHead>;
 
-    /// Up to `limit` entries from `first` on, in order.
+    /// Up to `limit` entries from `first` on, in order; none where `first` is the ledger's size.
     async fn entries(
         &self,
         organization: OrganizationId,

@@ -166,7 +166,8 @@ impl Verification {
 /// - **Read-only** (P4): nothing outside the adapter's read allow-list leaves the process.
 /// - **No stored credentials** (P5): credentials live in the memory of one [`ScanSession`]; they
 ///   are never serialised, logged, or part of an error, a page or a checkpoint.
-/// - **Least right**: a session has exactly the operations of its plan.
+/// - **Least right**: a session has exactly the operations of its plan, and refuses a task that
+///   needs others.
 /// - **Honest** (P8): every task of the plan ends in pages up to a last one (no checkpoint), or in
 ///   one [`PageError`]; what could not be read is never left out in silence.
 /// - **Bounded**: each request has a deadline and a retry budget; a page has a bounded size.

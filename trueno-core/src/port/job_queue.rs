@@ -226,20 +226,26 @@ pub type WakeUps = BoxStream<'static, ()>;
 ///   token that settled it. A lease ends when its session's time runs out, by the store's clock
 ///   alone (P10), whether or not `recover_expired` has run.
 /// - **Sessions**: the first claim of a session opens it; each claim and heartbeat extends all its
-///   leases. Once expired, a session is over: `claim` and `heartbeat` answer
-///   [`StaleLease`](crate::error::ErrorKind::StaleLease) and the worker takes a new session id.
-/// - **Order**: within an organization by priority (larger first), then run-at, then id. Across
-///   organizations no order is promised, but none is starved: a batch is spread over those that wait.
+///   leases. Once expired, a session is over, also after its jobs were recovered: `claim` and
+///   `heartbeat` answer [`StaleLease`](crate::error::ErrorKind::StaleLease) and the worker takes a
+///   new session id. A heartbeat of a session that no claim opened is answered the same.
+/// - **Order**: within an organization by priority (larger first), then run-at, then id, and a batch
+///   comes back in that order. Across organizations no order is promised, but none is starved, not
+///   even by another's urgent jobs: a batch is spread over those that wait, and batches of one too.
+/// - **Ids**: a job's id stays in use after the job finished.
+/// - **Rights**: `enqueue` and `cancel` need a scope that
+///   [may write](crate::access::OrgScope::require_write).
 /// - **Isolation** (P1): `cancel` and `why_waiting` answer
 ///   [`NotFound`](crate::error::ErrorKind::NotFound) for a job of another organization.
 /// - **Ends of scans** (P2): where a job that runs a scan ends here (cancelled while it waited, or
-///   dead of lost leases), the scan ends in the same transaction and an audit event
-///   (`job.cancelled`, `job.dead`) is staged with it. Work that has effects in the store ends
+///   cancelled or dead when its lease was lost), the scan ends in the same transaction and an audit
+///   event (`job.cancelled` by whoever asked or by the system, `job.dead` by the system) is staged
+///   with it. Work that has effects in the store ends
 ///   through [`TenantStore::finish`](super::TenantStore::finish), not through `settle`.
 /// - **Cancel-safety**: a dropped future was applied or not. A dropped `claim` may leave jobs held
 ///   by the session: they come back when its time runs out.
 /// - **Errors**: [`InvalidInput`](crate::error::ErrorKind::InvalidInput) for a limit of 0, no kinds
-///   or a lease under 1 s or over 1 h; otherwise those of the store.
+///   or a lease (of a claim or a heartbeat) under 1 s or over 1 h; otherwise those of the store.
 #[async_trait]
 pub trait JobQueue: Send + Sync + std::fmt::Debug {
     /// Enqueues jobs of the scope's organization. Answers in the order of `jobs`. A job id in use

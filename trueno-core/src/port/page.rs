@@ -103,6 +103,6 @@ impl PageRequest {
 pub struct Page<T> {
     /// The items, in the list's order.
     pub items: Vec<T>,
-    /// Where the next page begins; `None` on the last one.
+    /// Where the next page begins; `None` on the last one, however full it is.
     pub next: Option<Cursor>,
 }

@@ -42,6 +42,8 @@ impl VaultPosture {
 ///   error and never a partial answer: [`Corrupt`](crate::error::ErrorKind::Corrupt) where the
 ///   envelope is there and does not open, [`NotFound`](crate::error::ErrorKind::NotFound) where
 ///   there is none for this organization, which is all that a foreign scope learns.
+/// - **Rights**: every method but `posture` needs a scope for
+///   [`ManageSecrets`](crate::access::Action::ManageSecrets); `open` takes a lease's scope too.
 /// - **Versions**: `seal` makes version 1, `rotate` the next one; older versions open until shredded.
 /// - **Rewrap** changes keys and never secrets: what opened before opens after.
 /// - **Shred is final**: afterwards nothing of the organization opens, and nothing can be sealed.

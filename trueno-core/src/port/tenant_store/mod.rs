@@ -162,7 +162,8 @@ pub trait TenantStore: AuditOutbox + Send + Sync + std::fmt::Debug {
     /// The organizations that a user is a member of, for [`crate::access::authorize`].
     async fn memberships(&self, user: UserId) -> Result<Vec<Membership>>;
 
-    /// Creates an organization with its first owner and the audit event that says so. An id in use
+    /// Creates an organization with its first owner and the audit event that says so, whose actor
+    /// is that owner. An id in use
     /// fails with [`AlreadyExists`](crate::error::ErrorKind::AlreadyExists).
     async fn create_organization(
         &self,

@@ -33,7 +33,8 @@ pub trait ScanReads {
     /// Scans, newest first (by id, which is time-ordered).
     async fn scans(&mut self, filter: &ScanFilter, page: &PageRequest) -> Result<Page<Scan>>;
 
-    /// The coverage of a scan: every task of its plan, sorted by task.
+    /// The coverage of a scan: every task of its plan that was begun, sorted by task. Fails with
+    /// [`NotFound`](crate::error::ErrorKind::NotFound) for a scan that is not there.
     async fn coverage(&mut self, scan: ScanId) -> Result<Vec<Coverage>>;
 }
 

@@ -15,7 +15,8 @@ use crate::model::{
     Severity,
 };
 use crate::money::{Currency, Saving};
-use crate::port::{FindingFilter, PageRequest, ReadView};
+use crate::port::{FindingFilter, PageRequest, ReadView, ScanFilter};
+use crate::state::scan::is_terminal;
 
 /// The result of a scan.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -46,6 +47,10 @@ pub struct ScanSummary {
     pub error: Option<String>,
     /// How far it is.
     pub progress: ScanProgress,
+    /// A newer scan of the account that began since. A finding belongs to the last scan that found
+    /// it, so findings and totals of this report are only what that one did not find again.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub superseded_by: Option<ScanId>,
 }
 
 /// Coverage of one service in one region.
@@ -177,6 +182,7 @@ impl From<Scan> for ScanSummary {
             finished_at: scan.finished_at,
             error: scan.error,
             progress: scan.progress,
+            superseded_by: None,
         }
     }
 }
@@ -188,7 +194,18 @@ impl From<Scan> for ScanSummary {
 /// otherwise those of the store.
 pub async fn report(view: &mut dyn ReadView, scan: ScanId) -> Result<ScanReport> {
     let summary = view.scan(scan).await?;
-    let coverage = by_region(view.coverage(scan).await?);
+    let superseded_by = superseded_by(view, &summary).await?;
+    let mut coverage = view.coverage(scan).await?;
+    if is_terminal(summary.status) {
+        // Its workers vanished, or it was cancelled: what they were reading is not known (P8).
+        for row in coverage
+            .iter_mut()
+            .filter(|row| row.status == CoverageStatus::Reading)
+        {
+            row.status = CoverageStatus::Undetermined;
+        }
+    }
+    let coverage = by_region(coverage);
     let filter = FindingFilter::default()
         .with_account(summary.account)
         .with_scan(scan)
@@ -204,11 +221,28 @@ pub async fn report(view: &mut dyn ReadView, scan: ScanId) -> Result<ScanReport>
     let totals = totals(&drafts)?;
     let findings = drafts.into_iter().map(FindingReport::from).collect();
     Ok(ScanReport {
-        scan: summary.into(),
+        scan: ScanSummary {
+            superseded_by,
+            ..summary.into()
+        },
         coverage,
         findings,
         totals,
     })
+}
+
+/// The newest scan of the same account that began after this one.
+async fn superseded_by(view: &mut dyn ReadView, scan: &Scan) -> Result<Option<ScanId>> {
+    let of_account = ScanFilter::default().with_account(scan.account);
+    // Newest first. An account has one live scan at a time, so at the most one has not begun.
+    let newest = view.scans(&of_account, &PageRequest::first(2)?).await?;
+    let mut newer = newest
+        .items
+        .into_iter()
+        .take_while(|other| other.id != scan.id);
+    Ok(newer
+        .find(|other| other.started_at.is_some())
+        .map(|other| other.id))
 }
 
 fn by_region(coverage: Vec<Coverage>) -> Vec<CoverageReport> {
