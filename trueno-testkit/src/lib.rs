@@ -72,7 +72,6 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    clippy::missing_panics_doc,
     reason = "the whole crate is test code: a case fails by panicking"
 )]
 

@@ -1,6 +1,12 @@
 //! The suite of `AuditSink` over a small sink of its own: the sink passes, and each way of breaking
 //! it is noticed by the case that promises otherwise.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "helpers of tests fail by panicking"
+)]
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 

@@ -1,6 +1,12 @@
 //! The suite of `CloudScanner` over a scripted scanner: it passes, and each way of breaking it is
 //! noticed by the case that promises otherwise.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "helpers of tests fail by panicking"
+)]
+
 use std::fmt;
 use std::sync::Arc;
 

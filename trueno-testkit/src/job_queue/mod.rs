@@ -3,6 +3,7 @@
 
 pub mod cancel;
 pub mod claim;
+pub mod dropped;
 pub mod enqueue;
 pub mod isolation;
 pub mod observe;
@@ -117,6 +118,11 @@ macro_rules! for_each_job_queue_case {
                 stats_count_the_live_queue,
                 an_enqueue_wakes_a_listener,
                 a_committed_unit_of_work_wakes_a_listener,
+            }
+            dropped {
+                a_dropped_enqueue_is_whole_or_nothing,
+                a_dropped_claim_comes_back,
+                a_dropped_settlement_can_be_sent_again,
             }
             isolation {
                 isolation_enqueue,

@@ -7,10 +7,12 @@ pub mod fencing;
 pub mod finish;
 pub mod ingest;
 pub mod isolation;
+pub mod isolation_of_writes;
 pub mod organizations;
 pub mod outbox;
 pub mod paging;
 pub mod scans;
+mod twins;
 pub mod units;
 pub mod views;
 
@@ -234,6 +236,8 @@ macro_rules! for_each_tenant_store_case {
                 isolation_finding,
                 isolation_job,
                 isolation_memberships,
+            }
+            isolation_of_writes {
                 isolation_insert_account,
                 isolation_apply_account,
                 isolation_insert_scan,

@@ -35,7 +35,7 @@ pub async fn a_view_answers_as_of_its_opening(w: World) {
     assert_eq!(status, AccountStatus::Active, "a change since is not seen");
     assert_eq!(
         view.accounts(&page).await.unwrap().items,
-        [run.account.clone()]
+        std::slice::from_ref(&run.account)
     );
     assert_eq!(
         view.resources(&ResourceFilter::default(), &page)
