@@ -5,7 +5,8 @@
 -- The MAC is HMAC-SHA256 over key id, invoking role, organization, backend pid and transaction
 -- timestamp, so it is worth nothing in another transaction, session or role, and no host's clock
 -- matters. Anybody can set the setting; only who holds a key can make it valid. Whatever is wrong
--- with it raises TR001 at once, never an empty result.
+-- with it raises TR001, never another organization's rows and never none of one's own: `enter`
+-- verifies before anything is read, and policies verify again in every statement that meets a row.
 
 -- Answers null for an unknown key.
 create function context_mac(the_key text, the_organization uuid) returns bytea

@@ -16,6 +16,7 @@ use sqlx::ConnectOptions as _;
 use support::{Database, Harness, harness, keys, server};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 use trueno_core::error::ErrorKind;
 use trueno_core::model::EventDraft;
 use trueno_core::port::TenantStore as _;
@@ -55,25 +56,33 @@ impl Proxy {
 async fn forward(client: TcpStream, server: TcpStream, armed: Arc<AtomicBool>, cut: Cut) {
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, mut to_server) = server.into_split();
+    let muted = Arc::new(AtomicBool::new(false));
+    let (mute, answered) = (muted.clone(), Arc::new(Notify::new()));
+    let answer = answered.clone();
     let answers = tokio::spawn(async move {
-        let _ = tokio::io::copy(&mut from_server, &mut to_client).await;
+        let mut buffer = vec![0; 64 * 1024];
+        while let Ok(read @ 1..) = from_server.read(&mut buffer).await {
+            if mute.load(Ordering::Acquire) {
+                answer.notify_one();
+            } else if to_client.write_all(&buffer[..read]).await.is_err() {
+                return;
+            }
+        }
     });
     let mut buffer = vec![0; 64 * 1024];
     while let Ok(read @ 1..) = from_client.read(&mut buffer).await {
         let bytes = &buffer[..read];
         let commits = bytes.windows(7).any(|window| window == b"COMMIT\0");
         if commits && armed.swap(false, Ordering::AcqRel) {
-            answers.abort();
             if cut == Cut::After {
+                muted.store(true, Ordering::Release);
                 to_server.write_all(bytes).await.unwrap();
-                // The server ends the connection by itself once it has read to its end.
-                to_server.shutdown().await.unwrap();
-                tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+                answered.notified().await;
             }
-            return;
+            break;
         }
         if to_server.write_all(bytes).await.is_err() {
-            return;
+            break;
         }
     }
     answers.abort();

@@ -283,8 +283,7 @@ async fn a_session_does_what_its_plan_says_and_nothing_else() {
     let error = scanner
         .open(&ambient(), &plan)
         .await
-        .err()
-        .expect("a write in the plan");
+        .expect_err("a write in the plan");
     assert_eq!(error.kind(), ErrorKind::Denied);
     assert_eq!(stub.count(), before, "nothing was sent");
 }

@@ -13,7 +13,7 @@ use axum::extract::{OriginalUri, State};
 use axum::response::Html;
 use trueno_core::error::{Error, ErrorKind, Result};
 use trueno_core::id::ScanId;
-use trueno_core::model::{Scan, ScanStatus};
+use trueno_core::model::Scan;
 use trueno_core::port::{PageRequest, ReadView, ScanFilter};
 use trueno_core::runtime::scan::report;
 
@@ -75,16 +75,6 @@ async fn with_names(view: &mut dyn ReadView, scans: Vec<Scan>) -> Result<Vec<(Sc
     Ok(named)
 }
 
-/// True where a newer scan of the same account may have found again what this one found: a
-/// finding belongs to the last scan that found it.
-async fn superseded(view: &mut dyn ReadView, scan: &Scan) -> Result<bool> {
-    let of_account = ScanFilter::default().with_account(scan.account);
-    // An account has one scan at a time, so that at the most one of them has not begun.
-    let newest = view.scans(&of_account, &PageRequest::first(2)?).await?;
-    let mut newer = newest.items.iter().take_while(|other| other.id != scan.id);
-    Ok(newer.any(|other| other.status != ScanStatus::Queued))
-}
-
 async fn page(
     state: &HttpState,
     view: &mut dyn ReadView,
@@ -94,13 +84,11 @@ async fn page(
 ) -> Result<ScanPage> {
     let scan = view.scan(id).await?;
     let account = view.account(scan.account).await?;
-    let superseded = superseded(view, &scan).await?;
     let recent = with_names(view, recent).await?;
     let report = report(view, id).await?;
     let subject = Subject {
         account,
         scan,
-        superseded,
         recent,
     };
     Ok(ScanPage::new(subject, report, links, state.clock.now()))

@@ -23,8 +23,6 @@ pub(super) struct EmptyPage {
 pub(super) struct Subject {
     pub(super) account: CloudAccount,
     pub(super) scan: Scan,
-    /// A newer scan may have taken findings over.
-    pub(super) superseded: bool,
     /// The organization's latest scans, each with the name of its account.
     pub(super) recent: Vec<(Scan, String)>,
 }
@@ -118,7 +116,7 @@ impl ScanPage {
             meaning: words::scan_meaning(scan.status),
             tone: words::scan_tone(scan.status),
             times: times(&scan),
-            superseded: subject.superseded,
+            superseded: report.scan.superseded_by.is_some(),
             progress: (!ended).then(|| Progress::new(&scan, now)),
             // While a scan runs, another attempt may still read what failed.
             unread: if ended {

@@ -41,8 +41,8 @@ impl SinkHarness for Memory {
 
     async fn tamper(&self, organization: OrganizationId, index: u64) {
         self.ledger
-            .tamper(organization, usize::try_from(index).unwrap(), |leaf| {
-                *leaf.last_mut().unwrap() ^= 1;
+            .tamper(organization, usize::try_from(index).unwrap(), |entry| {
+                *entry.leaf.last_mut().unwrap() ^= 1;
             });
     }
 }

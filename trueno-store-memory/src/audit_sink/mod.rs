@@ -57,16 +57,16 @@ impl MemoryLedger {
         answer.map_err(|error| error.with_operation(operation))
     }
 
-    /// What somebody with the memory in hand could do to a stored leaf.
+    /// What somebody with the memory in hand could do to a stored entry.
     #[cfg(test)]
     fn tamper(
         &self,
         organization: OrganizationId,
         index: usize,
-        change: impl FnOnce(&mut Vec<u8>),
+        change: impl FnOnce(&mut LedgerEntry),
     ) {
         let mut histories = self.histories.lock();
-        change(&mut histories.get_mut(&organization).unwrap().entries[index].leaf);
+        change(&mut histories.get_mut(&organization).unwrap().entries[index]);
     }
 }
 

@@ -57,7 +57,8 @@ async fn a_changed_byte_of_an_entry_is_corrupt() {
         .leaf
         .len();
     for at in 0..length {
-        f.ledger.tamper(organization, 2, |leaf| leaf[at] ^= 1);
+        f.ledger
+            .tamper(organization, 2, |entry| entry.leaf[at] ^= 1);
         let answer = f.ledger.entries(organization, 0, 10).await;
         refused(answer, ErrorKind::Corrupt, "P7: it is among them");
         let answer = f.ledger.inclusion_proof(organization, 2, 5).await;
@@ -66,7 +67,8 @@ async fn a_changed_byte_of_an_entry_is_corrupt() {
             f.ledger.entries(organization, 3, 10).await.unwrap().len(),
             2
         );
-        f.ledger.tamper(organization, 2, |leaf| leaf[at] ^= 1);
+        f.ledger
+            .tamper(organization, 2, |entry| entry.leaf[at] ^= 1);
     }
     assert_eq!(
         f.ledger.entries(organization, 0, 10).await.unwrap().len(),
@@ -80,12 +82,26 @@ async fn swapped_entries_are_corrupt() {
     let f = Fixture::new();
     let organization = f.of_length(3).await;
     let entries = f.ledger.entries(organization, 0, 3).await.unwrap();
-    f.ledger
-        .tamper(organization, 0, |leaf| leaf.clone_from(&entries[1].leaf));
-    f.ledger
-        .tamper(organization, 1, |leaf| leaf.clone_from(&entries[0].leaf));
+    f.ledger.tamper(organization, 0, |entry| {
+        entry.leaf.clone_from(&entries[1].leaf)
+    });
+    f.ledger.tamper(organization, 1, |entry| {
+        entry.leaf.clone_from(&entries[0].leaf)
+    });
     let answer = f.ledger.entries(organization, 0, 1).await;
     refused(answer, ErrorKind::Corrupt, "P7: out of order");
+}
+
+/// P7: an entry that names another event than its leaf is not shown.
+#[tokio::test]
+async fn an_entry_under_another_events_name_is_corrupt() {
+    let f = Fixture::new();
+    let organization = f.of_length(2).await;
+    let forged = f.id();
+    f.ledger
+        .tamper(organization, 1, |entry| entry.event = forged);
+    let answer = f.ledger.entries(organization, 1, 1).await;
+    refused(answer, ErrorKind::Corrupt, "P7: another name");
 }
 
 /// P7: one id stands for one event. Another event under it is refused, with all that came with it.

@@ -72,7 +72,7 @@ mod tests {
             );
         }
         assert_eq!(MIGRATIONS.len(), LATEST as usize);
-        assert!(OLDEST_BINARY <= LATEST);
+        const { assert!(OLDEST_BINARY <= LATEST) };
     }
 
     #[test]
