@@ -40,13 +40,25 @@ async fn main() -> Result<()> {
     let keys = Arc::new(keys::load(&keys::path(args.key_file.as_deref())?)?);
     let store = Arc::new(PostgresStore::connect(PostgresConfig::new(args.store), &keys).await?);
     let engine = Arc::new(Engine::new(check::all(), Arc::new(PriceTable::builtin()?))?);
-    let scanner = AwsScanner::builder().keys(keys).build().await?;
+    let scanner = AwsScanner::builder().keys(keys).build()?;
     let clock = Arc::new(SystemClock);
-    let handler = ScanHandler::new(vec![Arc::new(scanner)], engine, clock.clone(), ScanConfig::default());
+    let handler = ScanHandler::new(
+        vec![Arc::new(scanner)],
+        engine,
+        clock.clone(),
+        ScanConfig::default(),
+    );
     let name = format!("trueno-processor {}", std::process::id());
     let config = ProcessorConfig::new(&name).with_concurrency(args.concurrency);
     let handlers: Vec<Arc<dyn trueno_core::runtime::JobHandler>> = vec![Arc::new(handler)];
-    let processor = Processor::new(store.clone(), store, handlers, config, clock, IdSource::random())?;
+    let processor = Processor::new(
+        store.clone(),
+        store,
+        handlers,
+        config,
+        clock,
+        IdSource::random(),
+    )?;
     processor.run(stop_token()?).await;
     Ok(())
 }

@@ -1,4 +1,10 @@
 //! The `trueno` binary as its users meet it: real processes, a real Postgres, a live moto.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, its helpers too"
+)]
 
 mod demo;
 mod failure;
