@@ -24,6 +24,7 @@ use trueno_core::port::{AuditOutbox, CancelOutcome, JobQueue, TenantStore};
 use trueno_core::retry::Backoff;
 use trueno_core::runtime::{Completion, JobContext, JobHandler, Processor, ProcessorConfig};
 use trueno_store_memory::MemoryStore;
+use trueno_testkit::fault::{Fault, FaultPlan, FaultyQueue, FaultyStore};
 
 const KIND: JobKind = JobKind::known("test");
 /// Far more than any test needs: a guard against a hang, not a measure.
@@ -65,12 +66,25 @@ struct World {
     organization: OrganizationId,
     owner: Identity,
     runs: Arc<AtomicU32>,
+    faults: FaultPlan,
+    processor: Arc<Processor>,
     stop: CancellationToken,
-    running: tokio::task::JoinHandle<()>,
+    running: Option<tokio::task::JoinHandle<()>>,
 }
 
 impl World {
     async fn start<F, R>(config: ProcessorConfig, script: F) -> Self
+    where
+        F: Fn(JobContext, u32) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<()>> + Send + 'static,
+    {
+        let mut world = Self::prepare(config, script).await;
+        world.run();
+        world
+    }
+
+    /// Everything but a running processor.
+    async fn prepare<F, R>(config: ProcessorConfig, script: F) -> Self
     where
         F: Fn(JobContext, u32) -> R + Send + Sync + 'static,
         R: Future<Output = Result<()>> + Send + 'static,
@@ -88,28 +102,32 @@ impl World {
             runs: runs.clone(),
             script,
         };
+        let faults = FaultPlan::new();
         let processor = Processor::new(
-            store.clone(),
-            store.clone(),
+            Arc::new(FaultyQueue::new(store.clone(), faults.clone())),
+            Arc::new(FaultyStore::new(store.clone(), faults.clone())),
             vec![Arc::new(handler)],
             config,
             Arc::new(SystemClock),
             ids.clone(),
         )
         .unwrap();
-        let stop = CancellationToken::new();
-        let stopped = stop.clone();
-        let running = tokio::spawn(async move { processor.run(stopped).await });
-        let owner = Identity::authenticated(user);
         Self {
             store,
             ids,
             organization,
-            owner,
+            owner: Identity::authenticated(user),
             runs,
-            stop,
-            running,
+            faults,
+            processor: Arc::new(processor),
+            stop: CancellationToken::new(),
+            running: None,
         }
+    }
+
+    fn run(&mut self) {
+        let (processor, stopped) = (self.processor.clone(), self.stop.clone());
+        self.running = Some(tokio::spawn(async move { processor.run(stopped).await }));
     }
 
     async fn scope(&self, action: Action) -> OrgScope {
@@ -159,7 +177,8 @@ impl World {
 
     async fn shut_down(&mut self) {
         self.stop.cancel();
-        tokio::time::timeout(HANG, &mut self.running)
+        let running = self.running.take().expect("it runs");
+        tokio::time::timeout(HANG, running)
             .await
             .expect("it shuts down")
             .unwrap();
@@ -346,4 +365,67 @@ async fn no_more_jobs_run_at_once_than_there_is_room_for() {
     }
     world.shut_down().await;
     assert!((2..=3).contains(&most.load(Ordering::SeqCst)), "{most:?}");
+}
+
+/// The queue handed the job out, and nobody heard: every heartbeat extends its lease all the same.
+#[tokio::test]
+async fn a_job_whose_claim_was_never_heard_of_is_given_back_and_runs() {
+    let config = quick().with_lease_for(Duration::from_secs(1));
+    let mut world = World::prepare(config, |_, _| async { Ok(()) }).await;
+    let id = world.enqueue().await;
+    let lost = Fault::After(ErrorKind::Unavailable);
+    world.faults.fail("job_queue.claim", 1, lost);
+    world.run();
+    let job = world.until(id, JobStatus::Succeeded).await;
+    assert_eq!((job.failed_attempts, job.lost_leases), (0, 0));
+    world.shut_down().await;
+    assert_eq!(world.runs.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn an_end_that_the_store_does_not_take_is_told_again_until_it_does() {
+    let mut world = World::prepare(quick(), |_, _| async { Ok(()) }).await;
+    let id = world.enqueue().await;
+    for nth in 1..=4 {
+        let down = Fault::Before(ErrorKind::Unavailable);
+        world.faults.fail("tenant_store.finish", nth, down);
+    }
+    world.faults.fail(
+        "tenant_store.finish",
+        5,
+        Fault::After(ErrorKind::Unavailable),
+    );
+    world.run();
+    let job = world.until(id, JobStatus::Succeeded).await;
+    assert_eq!((job.failed_attempts, job.lost_leases), (0, 0));
+    world.shut_down().await;
+    assert_eq!(world.runs.load(Ordering::SeqCst), 1);
+    let events = world.store.staged(100).await.unwrap();
+    let done = events.iter().filter(|event| event.action == "test.done");
+    assert_eq!(
+        done.count(),
+        1,
+        "P2: applied once, however often it was told"
+    );
+}
+
+/// The store stops answering just when the processor is told to stop.
+#[tokio::test]
+async fn a_shutdown_does_not_wait_for_a_store_that_does_not_answer() {
+    let mut world = World::start(quick(), |context, _| async move {
+        context.stop.cancelled().await;
+        Ok(())
+    })
+    .await;
+    let id = world.enqueue().await;
+    world.until(id, JobStatus::Running).await;
+    // Longer than the guard of `shut_down`: it would fire if the shutdown waited.
+    let hang = Fault::Delay(HANG * 10);
+    world.faults.fail_next("tenant_store.finish", hang);
+    world.shut_down().await;
+    assert_eq!(
+        world.job(id).await.status,
+        JobStatus::Running,
+        "its lease runs out"
+    );
 }

@@ -157,12 +157,7 @@ impl NewJob {
     /// [`ErrorKind::InvalidInput`](crate::error::ErrorKind::InvalidInput) for a payload over
     /// [`JobPayload::MAX_BYTES`].
     pub fn new(id: JobId, kind: JobKind, payload: JobPayload) -> Result<Self> {
-        if payload.body.to_string().len() > JobPayload::MAX_BYTES {
-            return Err(Error::invalid(
-                "job payload",
-                "is larger than 64 KiB as JSON",
-            ));
-        }
+        check_payload(&payload)?;
         Ok(Self {
             id,
             kind,
@@ -180,12 +175,7 @@ impl NewJob {
     /// [`ErrorKind::InvalidInput`](crate::error::ErrorKind::InvalidInput) for a key that is empty,
     /// too long or holds a NUL.
     pub fn with_dedupe_key(mut self, key: &str) -> Result<Self> {
-        if key.is_empty() || key.len() > 200 || key.contains('\0') {
-            return Err(Error::invalid(
-                "dedupe key",
-                "needs 1 to 200 bytes without NUL",
-            ));
-        }
+        check_dedupe_key(key)?;
         self.dedupe_key = Some(key.to_owned());
         Ok(self)
     }
@@ -209,12 +199,52 @@ impl NewJob {
     /// # Errors
     /// [`ErrorKind::InvalidInput`](crate::error::ErrorKind::InvalidInput) unless 1 to 100.
     pub fn with_max_attempts(mut self, attempts: u32) -> Result<Self> {
-        if !(1..=100).contains(&attempts) {
-            return Err(Error::invalid("max attempts", "needs 1 to 100"));
-        }
+        check_attempts(attempts)?;
         self.max_attempts = attempts;
         Ok(self)
     }
+
+    /// Checks the rules of the constructors once more: the fields are public, so every queue asks
+    /// before it takes a job.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidInput`](crate::error::ErrorKind::InvalidInput) for what
+    /// [`new`](Self::new), [`with_dedupe_key`](Self::with_dedupe_key) and
+    /// [`with_max_attempts`](Self::with_max_attempts) refuse.
+    pub fn check(&self) -> Result<()> {
+        check_payload(&self.payload)?;
+        if let Some(key) = &self.dedupe_key {
+            check_dedupe_key(key)?;
+        }
+        check_attempts(self.max_attempts)
+    }
+}
+
+fn check_payload(payload: &JobPayload) -> Result<()> {
+    if payload.body.to_string().len() > JobPayload::MAX_BYTES {
+        return Err(Error::invalid(
+            "job payload",
+            "is larger than 64 KiB as JSON",
+        ));
+    }
+    Ok(())
+}
+
+fn check_dedupe_key(key: &str) -> Result<()> {
+    if key.is_empty() || key.len() > 200 || key.contains('\0') {
+        return Err(Error::invalid(
+            "dedupe key",
+            "needs 1 to 200 bytes without NUL",
+        ));
+    }
+    Ok(())
+}
+
+fn check_attempts(attempts: u32) -> Result<()> {
+    if !(1..=100).contains(&attempts) {
+        return Err(Error::invalid("max attempts", "needs 1 to 100"));
+    }
+    Ok(())
 }
 
 /// A job as its organization sees it.

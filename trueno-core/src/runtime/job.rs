@@ -5,15 +5,12 @@ use std::time::Duration;
 
 use tracing::Instrument;
 
-use super::session::{JobControl, Session, StopReason};
+use super::session::{JobControl, Place, StopReason};
 use super::{Completion, JobContext, JobHandler, ProcessorConfig};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{ErrorKind, Result};
 use crate::id::IdSource;
 use crate::model::EventDraft;
 use crate::port::{FinishOutcome, Finished, JobOutcome, Lease, TenantStore};
-
-/// How often ending a job is tried while the store does not answer.
-const FINISH_ATTEMPTS: u32 = 5;
 
 /// How the handler's task ended.
 enum Ended {
@@ -27,14 +24,14 @@ enum Ended {
 
 pub(super) struct JobRunner {
     pub(super) store: Arc<dyn TenantStore>,
-    pub(super) session: Arc<Session>,
     pub(super) handler: Arc<dyn JobHandler>,
     pub(super) config: ProcessorConfig,
     pub(super) ids: IdSource,
 }
 
 impl JobRunner {
-    pub(super) async fn run(self, lease: Lease, control: JobControl) {
+    pub(super) async fn run(self, lease: Lease, place: Place) {
+        let control = &place.control;
         let lease = Arc::new(lease);
         let claim = lease.claim();
         let span = tracing::info_span!(
@@ -45,14 +42,13 @@ impl JobRunner {
             attempt = claim.failed_attempts + 1,
         );
         async {
-            let ended = self.handle(&lease, &control).await;
-            if let Some((outcome, event)) = self.verdict(&lease, &control, ended) {
-                self.finish(&lease, outcome, event).await;
+            let ended = self.handle(&lease, control).await;
+            if let Some((outcome, event)) = self.verdict(&lease, control, ended) {
+                self.finish(&lease, control, outcome, event).await;
             }
         }
         .instrument(span)
         .await;
-        self.session.remove(lease.reference().token);
     }
 
     /// Runs the handler in a task of its own, so that a panic or a busy handler harms nothing else.
@@ -87,21 +83,7 @@ impl JobRunner {
         ended: Ended,
     ) -> Option<(FinishOutcome, EventDraft)> {
         let job = lease.reference().job;
-        let failed = |error: String, retryable: bool| {
-            let failures = lease.claim().failed_attempts + 1;
-            let event = EventDraft::new("job.attempt_failed", "job", job)
-                .with_detail("attempt", failures)
-                .with_detail("error", error.as_str());
-            let retry_after = self.config.backoff.delay(failures, self.ids.unit());
-            (
-                FinishOutcome::new(JobOutcome::Failed {
-                    error,
-                    retryable,
-                    retry_after,
-                }),
-                event,
-            )
-        };
+        let failed = |error, retryable| self.failure(lease, error, retryable);
         let reason = control.reason();
         if reason == Some(StopReason::LeaseLost) {
             tracing::warn!("the lease was lost; another worker takes over");
@@ -139,8 +121,38 @@ impl JobRunner {
         })
     }
 
-    async fn finish(&self, lease: &Lease, outcome: FinishOutcome, event: EventDraft) {
-        for attempt in 1..=FINISH_ATTEMPTS {
+    /// An attempt that failed, and its event.
+    fn failure(
+        &self,
+        lease: &Lease,
+        error: String,
+        retryable: bool,
+    ) -> (FinishOutcome, EventDraft) {
+        let failures = lease.claim().failed_attempts + 1;
+        let event = EventDraft::new("job.attempt_failed", "job", lease.reference().job)
+            .with_detail("attempt", failures)
+            .with_detail("error", error.as_str());
+        let retry_after = self.config.backoff.delay(failures, self.ids.unit());
+        let outcome = JobOutcome::Failed {
+            error,
+            retryable,
+            retry_after,
+        };
+        (FinishOutcome::new(outcome), event)
+    }
+
+    /// Tells the store how the attempt ended, for as long as the lease is held: the heartbeat says
+    /// when it is not. Ending twice with the same lease is answered as such, so an answer that was
+    /// lost is asked for again.
+    async fn finish(
+        &self,
+        lease: &Lease,
+        control: &JobControl,
+        mut outcome: FinishOutcome,
+        mut event: EventDraft,
+    ) {
+        let mut wait = Duration::from_millis(50);
+        while control.reason() != Some(StopReason::LeaseLost) {
             let error = match self
                 .store
                 .finish(lease, outcome.clone(), event.clone())
@@ -153,36 +165,22 @@ impl JobRunner {
                 Ok(Finished::AlreadySettled) => return,
                 Err(error) => error,
             };
-            // Ending twice with the same lease is answered as such, so a lost answer may be retried.
-            if !error.is_retryable() || attempt == FINISH_ATTEMPTS {
-                self.give_up(lease, &outcome, error).await;
+            if error.kind() == ErrorKind::StaleLease {
+                tracing::warn!("the lease was lost; another worker takes over");
                 return;
             }
-            tokio::time::sleep(Duration::from_millis(100) * attempt).await;
-        }
-    }
-
-    /// The store refused the end: a completion that breaks a rule is a failed attempt, and a lease
-    /// that is lost is another worker's.
-    async fn give_up(&self, lease: &Lease, outcome: &FinishOutcome, error: Error) {
-        tracing::error!(?error, "the job could not be ended");
-        if outcome.job != JobOutcome::Succeeded || error.kind() == ErrorKind::StaleLease {
-            return;
-        }
-        let message = format!("the result was refused: {error}");
-        let event = EventDraft::new("job.attempt_failed", "job", lease.reference().job)
-            .with_detail("error", message.as_str());
-        let failed = JobOutcome::Failed {
-            error: message,
-            retryable: error.is_retryable(),
-            retry_after: self.config.backoff.delay(1, self.ids.unit()),
-        };
-        if let Err(error) = self
-            .store
-            .finish(lease, FinishOutcome::new(failed), event)
-            .await
-        {
-            tracing::error!(?error, "the lease will run out instead");
+            tracing::warn!(?error, "the job could not be ended");
+            if error.is_retryable() {
+                tokio::time::sleep(wait).await;
+                wait = (wait * 2).min(Duration::from_secs(1));
+            } else if outcome.job == JobOutcome::Succeeded {
+                // A completion that breaks a rule is a failed attempt.
+                let refused = format!("the result was refused: {error}");
+                (outcome, event) = self.failure(lease, refused, false);
+            } else {
+                // The next heartbeats find a lease that nobody runs, and give it back.
+                return;
+            }
         }
     }
 }

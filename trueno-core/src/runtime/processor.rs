@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -16,8 +16,14 @@ use crate::clock::SharedClock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::IdSource;
 use crate::model::JobKind;
-use crate::port::{ClaimRequest, JobQueue, TenantStore, claim_leases};
+use crate::port::{ClaimRequest, JobQueue, Lease, TenantStore, claim_leases};
 use crate::retry::Backoff;
+
+/// How long ending jobs may take once they stopped, while the processor shuts down.
+const FINISH_GRACE: Duration = Duration::from_secs(2);
+
+/// A claim whose answer has not come.
+type Claiming = JoinHandle<Result<Vec<Lease>>>;
 
 /// How a processor works.
 #[derive(Clone, Debug)]
@@ -131,7 +137,9 @@ impl Processor {
     }
 
     /// Runs jobs until `shutdown` fires; then claims no more, asks running jobs to stop, and returns
-    /// or finishes every lease before it ends, within the configured grace.
+    /// or finishes every lease before it ends. That takes no longer than the configured grace and
+    /// 2 s more; what a store that does not answer by then still holds comes back when the
+    /// session's time runs out.
     ///
     /// A store that is down is waited for; it is no reason to end.
     ///
@@ -144,38 +152,53 @@ impl Processor {
         ));
         let helpers = CancellationToken::new();
         let _stop_helpers = helpers.clone().drop_guard();
+        let (queue, every) = (&self.queue, self.config.lease_for);
         let mut background = JoinSet::new();
-        background.spawn(beat(
-            self.queue.clone(),
-            session.clone(),
-            self.config.lease_for,
-            helpers.clone(),
-        ));
-        background.spawn(recover(self.queue.clone(), self.config.lease_for, helpers));
+        background.spawn(beat(queue.clone(), session.clone(), every, helpers.clone()));
+        background.spawn(recover(queue.clone(), every, helpers));
 
         let mut jobs = JoinSet::new();
+        // Only a shutdown ends the loop.
+        let claim_left = {
+            let mut claim = None;
+            let _: Option<()> = shutdown
+                .run_until_cancelled(self.work(&session, &mut jobs, &mut claim))
+                .await;
+            claim
+        };
+        session.stop_all(StopReason::Shutdown);
+        let deadline = Instant::now() + self.config.stop_grace + FINISH_GRACE;
+        let ending = async {
+            // A claim that is dropped half-way would leave its jobs held by nobody.
+            if let Some(claim) = claim_left
+                && let Ok(leases) = claim.await
+            {
+                self.start(&session, &mut jobs, leases.unwrap_or_default());
+                session.stop_all(StopReason::Shutdown);
+            }
+            while jobs.join_next().await.is_some() {}
+        };
+        if tokio::time::timeout_at(deadline, ending).await.is_err() {
+            tracing::warn!("the store did not take every job back in time");
+        }
+    }
+
+    /// Claims and runs until it is dropped. A claim under way is left in `claiming`.
+    async fn work(
+        &self,
+        session: &Arc<Session>,
+        jobs: &mut JoinSet<()>,
+        claiming: &mut Option<Claiming>,
+    ) {
         let mut wake_ups = self.wake_ups().await;
         loop {
-            let claimed = {
-                let mut claim = std::pin::pin!(self.claim(&session, &mut jobs));
-                tokio::select! {
-                    biased;
-                    () = shutdown.cancelled() => {
-                        // A claim that is dropped half-way would leave its jobs held by nobody.
-                        let _: Result<usize, _> =
-                            tokio::time::timeout(self.config.stop_grace, claim).await;
-                        break;
-                    }
-                    claimed = &mut claim => claimed,
-                }
-            };
+            let claimed = self.claim(session, jobs, claiming).await;
             let full = jobs.len() >= self.config.concurrency;
             if claimed > 0 && !full {
                 continue;
             }
             tokio::select! {
                 biased;
-                () = shutdown.cancelled() => break,
                 Some(_) = jobs.join_next(), if !jobs.is_empty() => {}
                 hint = wake_ups.next(), if !full => {
                     if hint.is_none() {
@@ -188,8 +211,6 @@ impl Processor {
             }
             while jobs.try_join_next().is_some() {}
         }
-        session.stop_all(StopReason::Shutdown);
-        while jobs.join_next().await.is_some() {}
     }
 
     async fn wake_ups(&self) -> crate::port::WakeUps {
@@ -202,44 +223,62 @@ impl Processor {
         }
     }
 
-    /// Fills the free places. Answers how many jobs began.
-    async fn claim(&self, session: &Arc<Session>, jobs: &mut JoinSet<()>) -> usize {
+    /// Fills the free places. Answers how many jobs began. The request runs in a task of its own,
+    /// so that its answer is not lost when this is dropped.
+    async fn claim(
+        &self,
+        session: &Arc<Session>,
+        jobs: &mut JoinSet<()>,
+        claiming: &mut Option<Claiming>,
+    ) -> usize {
         let free = self.config.concurrency - jobs.len().min(self.config.concurrency);
         if free == 0 {
             return 0;
         }
         let kinds = self.handlers.keys().cloned().collect();
-        let request = ClaimRequest::new(session.id(), &self.config.worker, kinds, free)
+        let id = session.id();
+        let request = ClaimRequest::new(id, &self.config.worker, kinds, free)
             .with_lease_for(self.config.lease_for);
-        let sent = Instant::now();
-        let leases = match claim_leases(self.queue.as_ref(), &request).await {
-            Ok(leases) => leases,
-            Err(error) if error.kind() == ErrorKind::StaleLease => {
-                session.renew();
+        let (queue, sent) = (self.queue.clone(), Instant::now());
+        let under_way = tokio::spawn(async move { claim_leases(queue.as_ref(), &request).await });
+        let answer = claiming.insert(under_way).await;
+        *claiming = None;
+        let leases = match answer {
+            Ok(Ok(leases)) => leases,
+            Ok(Err(error)) if error.kind() == ErrorKind::StaleLease => {
+                session.renew(id);
                 return 0;
             }
-            Err(error) => {
+            Ok(Err(error)) => {
                 tracing::warn!(?error, "claim failed");
                 return 0;
             }
+            Err(panic) => {
+                tracing::error!(error = %panic, "the queue panicked");
+                return 0;
+            }
         };
-        session.extended(sent);
+        session.extended(id, sent);
+        self.start(session, jobs, leases)
+    }
+
+    /// Runs what was claimed. Answers how many jobs began.
+    fn start(&self, session: &Arc<Session>, jobs: &mut JoinSet<()>, leases: Vec<Lease>) -> usize {
         let count = leases.len();
         for lease in leases {
             let Some(handler) = self.handlers.get(&lease.claim().kind) else {
-                // The queue was asked for these kinds only.
+                // The queue was asked for these kinds only; a heartbeat gives the job back.
                 debug_assert!(false, "P3: a claim of a kind that was not asked for");
                 continue;
             };
+            let place = session.add(lease.reference().token);
             let runner = JobRunner {
                 store: self.store.clone(),
-                session: session.clone(),
                 handler: handler.clone(),
                 config: self.config.clone(),
                 ids: self.ids.clone(),
             };
-            let control = session.add(lease.reference().token);
-            jobs.spawn(runner.run(lease, control));
+            jobs.spawn(runner.run(lease, place));
         }
         count
     }

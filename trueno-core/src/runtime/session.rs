@@ -1,6 +1,6 @@
 //! One worker session: the leases it holds, and the heartbeat that keeps them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::SharedClock;
 use crate::error::ErrorKind;
 use crate::id::{IdSource, LeaseToken, WorkerSessionId};
-use crate::port::JobQueue;
+use crate::port::{JobOutcome, JobQueue, LeaseRef, Settlement};
 
 /// Why a job was asked to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,19 +57,38 @@ pub(super) struct Session {
 #[derive(Debug)]
 struct State {
     id: WorkerSessionId,
+    /// Whether a claim has opened it.
+    opened: bool,
     /// When the store last extended the leases, measured here: past `lease_for` they are lost,
     /// whatever the store would say if it could be asked.
     extended: Instant,
     jobs: HashMap<LeaseToken, JobControl>,
+    /// Leases that the last heartbeat found held and that no job here runs under.
+    unknown: HashSet<LeaseToken>,
+}
+
+/// A job's place in its session, given up when it is dropped, however the job ends.
+#[derive(Debug)]
+pub(super) struct Place {
+    session: Arc<Session>,
+    token: LeaseToken,
+    pub(super) control: JobControl,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        lock(&self.session.state).jobs.remove(&self.token);
+    }
 }
 
 impl Session {
     pub(super) fn new(ids: IdSource, clock: SharedClock, lease_for: Duration) -> Self {
-        let id = ids.next(clock.now());
         let state = State {
-            id,
+            id: ids.next(clock.now()),
+            opened: false,
             extended: Instant::now(),
             jobs: HashMap::new(),
+            unknown: HashSet::new(),
         };
         Self {
             ids,
@@ -83,20 +102,24 @@ impl Session {
         lock(&self.state).id
     }
 
-    /// A claim was answered that was sent at `sent`: the leases last from then at least.
-    pub(super) fn extended(&self, sent: Instant) {
+    /// A request of session `id` was answered that was sent at `sent`: its leases last from then
+    /// at least.
+    pub(super) fn extended(&self, id: WorkerSessionId, sent: Instant) {
         let mut state = lock(&self.state);
-        state.extended = state.extended.max(sent);
+        if state.id == id {
+            state.opened = true;
+            state.extended = state.extended.max(sent);
+        }
     }
 
-    pub(super) fn add(&self, token: LeaseToken) -> JobControl {
+    pub(super) fn add(self: &Arc<Self>, token: LeaseToken) -> Place {
         let control = JobControl::default();
         lock(&self.state).jobs.insert(token, control.clone());
-        control
-    }
-
-    pub(super) fn remove(&self, token: LeaseToken) {
-        lock(&self.state).jobs.remove(&token);
+        Place {
+            session: self.clone(),
+            token,
+            control,
+        }
     }
 
     pub(super) fn stop_all(&self, reason: StopReason) {
@@ -105,31 +128,40 @@ impl Session {
         }
     }
 
-    /// The session ran out: its jobs are lost, and a new one begins.
-    pub(super) fn renew(&self) {
+    /// Session `over` ran out: its jobs are lost, and a new one begins. Does nothing where a new
+    /// one has begun already, whose jobs are not lost.
+    pub(super) fn renew(&self, over: WorkerSessionId) {
         let id = self.ids.next(self.clock.now());
         let mut state = lock(&self.state);
+        if state.id != over {
+            return;
+        }
+        tracing::warn!(session = %over, "the worker session ran out; its jobs are lost");
         for control in state.jobs.values() {
             control.stop(StopReason::LeaseLost);
         }
         state.id = id;
+        state.opened = false;
         state.extended = Instant::now();
+        state.unknown.clear();
     }
 
-    /// Sends one heartbeat, and stops the jobs that it says to stop.
+    /// Sends one heartbeat, stops the jobs that it says to stop, and gives back what nobody runs.
     pub(super) async fn beat(&self, queue: &dyn JobQueue) {
         // Jobs added while the heartbeat is under way are not in its answer, and not lost either.
-        let (id, jobs) = {
+        let (id, opened, jobs) = {
             let state = lock(&self.state);
-            (state.id, state.jobs.clone())
+            (state.id, state.opened, state.jobs.clone())
         };
-        if jobs.is_empty() {
+        if !opened {
             return;
         }
         let sent = Instant::now();
-        match tokio::time::timeout(self.lease_for, queue.heartbeat(id, self.lease_for)).await {
+        // Shorter than a lease, so that one request that hangs is not the end of every lease.
+        let beat = queue.heartbeat(id, self.lease_for);
+        match tokio::time::timeout(self.lease_for / 4, beat).await {
             Ok(Ok(beat)) => {
-                self.extended(sent);
+                self.extended(id, sent);
                 let held: HashMap<LeaseToken, bool> = beat
                     .held
                     .iter()
@@ -142,23 +174,61 @@ impl Session {
                         None => control.stop(StopReason::LeaseLost),
                     }
                 }
+                let leases = beat.held.iter().map(|held| held.lease);
+                self.give_back(queue, id, leases.collect()).await;
             }
-            Ok(Err(error)) if error.kind() == ErrorKind::StaleLease => {
-                tracing::warn!(session = %id, "the worker session ran out; its jobs are lost");
-                self.renew();
-            }
+            Ok(Err(error)) if error.kind() == ErrorKind::StaleLease => self.renew(id),
             Ok(Err(error)) => {
                 tracing::warn!(session = %id, ?error, "heartbeat failed");
-                self.renew_if_over();
+                self.renew_if_over(id);
             }
-            Err(_) => self.renew_if_over(),
+            Err(_) => {
+                tracing::warn!(session = %id, "heartbeat took too long");
+                self.renew_if_over(id);
+            }
         }
     }
 
-    fn renew_if_over(&self) {
-        if lock(&self.state).extended.elapsed() >= self.lease_for {
-            tracing::warn!("no heartbeat got through for the length of a lease; jobs are lost");
-            self.renew();
+    /// Heartbeats extend every lease of the session, also one whose claim was answered and never
+    /// arrived, or whose end could not be told to the store. Found held by nobody twice in a row
+    /// (the first time its claim may be under way), it goes back to the queue.
+    async fn give_back(&self, queue: &dyn JobQueue, id: WorkerSessionId, held: Vec<LeaseRef>) {
+        let unclaimed: Vec<LeaseRef> = {
+            let mut state = lock(&self.state);
+            if state.id != id {
+                return;
+            }
+            let unknown: Vec<LeaseRef> = held
+                .into_iter()
+                .filter(|lease| !state.jobs.contains_key(&lease.token))
+                .collect();
+            let tokens = unknown.iter().map(|lease| lease.token).collect();
+            let before = std::mem::replace(&mut state.unknown, tokens);
+            let twice = unknown.into_iter();
+            twice
+                .filter(|lease| before.contains(&lease.token))
+                .collect()
+        };
+        if unclaimed.is_empty() {
+            return;
+        }
+        tracing::warn!(jobs = unclaimed.len(), "giving back jobs that nobody runs");
+        let settlements = unclaimed
+            .into_iter()
+            .map(|lease| Settlement {
+                lease,
+                outcome: JobOutcome::Returned,
+            })
+            .collect();
+        if let Err(error) = queue.settle(settlements).await {
+            tracing::warn!(?error, "they stay until the next heartbeat");
+        }
+    }
+
+    fn renew_if_over(&self, id: WorkerSessionId) {
+        let over = lock(&self.state).extended.elapsed() >= self.lease_for;
+        if over {
+            self.renew(id);
         }
     }
 }

@@ -59,30 +59,28 @@ impl Collector<'_> {
                 || (coverage.status == CoverageStatus::Reading && coverage.checkpoint.is_some())
         });
         let mut coverage = resumable.unwrap_or_else(|| Coverage::begin(task.key.clone()));
+        self.totals
+            .resources
+            .fetch_add(coverage.resources, Ordering::Relaxed);
         if coverage.status == CoverageStatus::Complete {
-            self.totals
-                .resources
-                .fetch_add(coverage.resources, Ordering::Relaxed);
             self.totals.tasks_done.fetch_add(1, Ordering::Relaxed);
             return Ok(());
         }
         let deadline = Instant::now() + self.deadline;
         let mut resumed = coverage.checkpoint.is_some();
         loop {
-            let before_this = coverage.resources;
             match self.pages(task, &mut coverage, deadline).await? {
                 None => return Ok(()),
                 // The provider forgot where we were: what was written stays, and is read again.
                 Some(error) if resumed && error.kind() == ErrorKind::InvalidInput => {
                     resumed = false;
+                    self.totals
+                        .resources
+                        .fetch_sub(coverage.resources, Ordering::Relaxed);
                     coverage = Coverage {
                         requests: coverage.requests,
                         ..Coverage::begin(task.key.clone())
                     };
-                    self.totals.resources.fetch_sub(
-                        before_this.min(self.totals.resources.load(Ordering::Relaxed)),
-                        Ordering::Relaxed,
-                    );
                 }
                 Some(error) => {
                     tracing::warn!(
@@ -174,6 +172,14 @@ impl Collector<'_> {
                     }))
             })
             .await
+    }
+
+    /// Says how far the scan is once every task has ended: while they run side by side, the last
+    /// to write is not always the last to have counted.
+    pub(super) async fn write_progress(&self) -> Result<()> {
+        let mut batch = self.context.store.ingest(&self.context.lease).await?;
+        batch.set_progress(self.totals.progress()).await?;
+        batch.commit().await
     }
 
     async fn write(&self, resources: Vec<Resource>, coverage: &Coverage) -> Result<()> {

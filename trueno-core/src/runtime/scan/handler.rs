@@ -13,7 +13,7 @@ use super::evaluate::evaluate;
 use super::request::{JOB_KIND, ScanPayload};
 use crate::check::{CoverageMap, Engine};
 use crate::clock::SharedClock;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, RetryAdvice};
 use crate::model::{CloudAccount, Coverage, EventDraft, JobKind, Provider, Scan, TaskKey};
 use crate::port::{CloudScanner, Lease, ScanPlan, ScanTarget, TaskPlan, TenantStore};
 use crate::runtime::{Completion, JobContext, JobHandler};
@@ -28,6 +28,9 @@ pub struct ScanConfig {
     pub concurrency: usize,
     /// How long one task may take: 10 min by default. Past it the task is reported as unreachable.
     pub task_deadline: Duration,
+    /// How long after its start a scan that was interrupted goes on where it stopped: 1 h by
+    /// default. Later it fails, and a new one begins from the start.
+    pub resume_within: Duration,
 }
 
 impl Default for ScanConfig {
@@ -35,6 +38,7 @@ impl Default for ScanConfig {
         Self {
             concurrency: 8,
             task_deadline: Duration::from_secs(600),
+            resume_within: Duration::from_secs(3_600),
         }
     }
 }
@@ -51,6 +55,13 @@ impl ScanConfig {
     #[must_use]
     pub const fn with_task_deadline(mut self, deadline: Duration) -> Self {
         self.task_deadline = deadline;
+        self
+    }
+
+    /// Goes on with a scan that began up to this long ago.
+    #[must_use]
+    pub const fn with_resume_within(mut self, age: Duration) -> Self {
+        self.resume_within = age;
         self
     }
 }
@@ -104,6 +115,21 @@ impl ScanHandler {
         self
     }
 
+    /// Passes unless the scan began so long ago that what an earlier attempt read is out of date: a
+    /// result is one look, not two with days between them (P8). Both times are the store's.
+    fn still_one_look(&self, lease: &Lease, scan: &Scan) -> Result<()> {
+        let Some(started) = scan.started_at else {
+            return Ok(());
+        };
+        let age = lease.claim().expires_at.duration_since(started);
+        if age.unsigned_abs() <= self.config.resume_within {
+            return Ok(());
+        }
+        let message =
+            "the scan was interrupted, and what it read is out of date; request a new one";
+        Err(Error::new(ErrorKind::Conflict, message).with_retry(RetryAdvice::Never))
+    }
+
     async fn collect(
         &self,
         context: &JobContext,
@@ -145,6 +171,7 @@ impl ScanHandler {
             done?;
         }
         drop(running);
+        collector.write_progress().await?;
         let mut view = context.store.read(context.lease.scope()).await?;
         view.coverage(scan_of(&context.lease)?).await
     }
@@ -166,6 +193,7 @@ impl JobHandler for ScanHandler {
             let message = format!("this processor scans no {} accounts", account.provider);
             Error::new(ErrorKind::Unsupported, message)
         })?;
+        self.still_one_look(&context.lease, &scan)?;
         let coverage = self
             .collect(context, scanner.as_ref(), &account, before)
             .await?;
