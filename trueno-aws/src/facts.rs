@@ -116,8 +116,13 @@ pub struct VolumeFacts {
 pub struct SnapshotFacts {
     /// `pending`, `completed`, `error`, `recoverable` or `recovering`.
     pub state: String,
-    /// The volume it was made of; `vol-ffffffff` for a copy.
+    /// The volume it was made of. Means nothing for a copy, which has an arbitrary one, mostly
+    /// `vol-ffffffff`.
     pub volume_id: Option<String>,
+    /// Whether its description says that it is a copy of another snapshot. `false` tells little: who
+    /// copies may write another description.
+    #[serde(default)]
+    pub copied: bool,
     /// GiB of the volume, an upper bound of what the snapshot stores.
     pub volume_size_gib: i64,
     /// Bytes of a full copy of its blocks, where EC2 tells.

@@ -15,9 +15,6 @@ use crate::facts::{Facts, IMAGE, ImageFacts, SNAPSHOT, SnapshotFacts, VOLUME};
 use crate::price::sku;
 
 const MIN_AGE: &str = "min_age_days";
-/// The volume id that EC2 gives a copied snapshot: it stands for no volume.
-/// Source: <https://docs.aws.amazon.com/ebs/latest/userguide/ebs-copy-snapshot.html>.
-const NO_VOLUME: &str = "vol-ffffffff";
 
 /// Old snapshots that no image needs.
 #[derive(Debug)]
@@ -85,7 +82,7 @@ impl Check for Orphaned {
 
     fn evaluate(&self, resource: &Resource, look: &Look<'_>) -> Verdict {
         verdict(snapshot_facts(resource).and_then(|facts| {
-            if facts.volume_id.as_deref() == Some(NO_VOLUME) {
+            if facts.copied || facts.volume_id.as_deref().is_some_and(is_no_volume) {
                 return Ok(Verdict::NotApplicable);
             }
             let region = &resource.reference.region;
@@ -103,6 +100,15 @@ impl Check for Orphaned {
             unneeded(resource, look, facts)
         }))
     }
+}
+
+/// Whether EC2 means no volume by this id: `vol-` and nothing but `f`, as long as ids are or were.
+///
+/// Which id a copy has is not documented, only that it is arbitrary and not to be used:
+/// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_Snapshot.html>.
+fn is_no_volume(id: &str) -> bool {
+    id.strip_prefix("vol-")
+        .is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|byte| byte == b'f'))
 }
 
 /// The verdict on a snapshot that is too young, not complete or needed by an image, or of which

@@ -12,6 +12,10 @@ use crate::operation::ec2;
 
 const DESCRIBE: Operation = ec2("DescribeSnapshots");
 
+/// How the descriptions begin that AWS gives a copy: the console's for a copied snapshot, and
+/// CopyImage's for the snapshots of the new image.
+const OF_COPIES: [&str; 2] = ["[Copied snap-", "Copied for "];
+
 #[derive(Debug)]
 pub(super) struct Snapshots;
 
@@ -51,6 +55,12 @@ impl Collector for Snapshots {
     }
 }
 
+fn is_of_copy(description: &str) -> bool {
+    OF_COPIES
+        .iter()
+        .any(|beginning| description.starts_with(beginning))
+}
+
 fn resource(reader: &Reader, snapshot: &Snapshot) -> Result<Resource> {
     let started_at = snapshot.start_time().and_then(timestamp);
     let facts = SnapshotFacts {
@@ -59,6 +69,7 @@ fn resource(reader: &Reader, snapshot: &Snapshot) -> Result<Resource> {
             "a snapshot's state",
         )?,
         volume_id: text(snapshot.volume_id().filter(|id| !id.is_empty())),
+        copied: snapshot.description().is_some_and(is_of_copy),
         volume_size_gib: needed(snapshot.volume_size(), "a snapshot's volume size")?.into(),
         full_size_bytes: snapshot.full_snapshot_size_in_bytes(),
         storage_tier: text(snapshot.storage_tier().map(|tier| tier.as_str())),

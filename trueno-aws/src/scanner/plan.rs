@@ -9,7 +9,7 @@ use trueno_core::port::{ScanPlan, ScanTask, TaskPlan};
 
 use crate::client::Clients;
 use crate::collect;
-use crate::error::Call;
+use crate::error::{Call, UNAUTHORIZED_OPERATION};
 use crate::guard::AllowList;
 use crate::operation::DESCRIBE_REGIONS;
 use crate::session::Broker;
@@ -50,15 +50,18 @@ fn wanted(
     chosen: &[Region],
 ) -> Result<BTreeMap<Region, bool>> {
     if chosen.is_empty() {
-        return known.map_err(|error| match error.kind() {
-            ErrorKind::Denied if error.code().is_some() => with_advice(&error),
-            _ => error,
+        return known.map_err(|error| {
+            if may_not_list(&error) {
+                with_advice(&error)
+            } else {
+                error
+            }
         });
     }
     let known = match known {
         Ok(known) => known,
         // Who may not list regions may still be allowed to read those that were named.
-        Err(error) if error.code() == Some(crate::error::UNAUTHORIZED_OPERATION) => {
+        Err(error) if may_not_list(&error) => {
             return Ok(chosen.iter().map(|region| (region.clone(), true)).collect());
         }
         Err(error) => return Err(error),
@@ -73,10 +76,18 @@ fn wanted(
     chosen.iter().map(pick).collect()
 }
 
+/// Whether EC2 denies the listing, and not STS the way into the account.
+fn may_not_list(error: &Error) -> bool {
+    error.code() == Some(UNAUTHORIZED_OPERATION)
+}
+
 fn with_advice(error: &Error) -> Error {
     let message = format!("{error}; name the regions to scan, or allow it");
-    let code = error.code().unwrap_or_default();
-    Error::new(ErrorKind::Denied, message).with_code(code)
+    let advised = Error::new(ErrorKind::Denied, message).with_code(UNAUTHORIZED_OPERATION);
+    match error.detail() {
+        Some(detail) => advised.with_detail(detail),
+        None => advised,
+    }
 }
 
 /// Every region of the partition. The session that asks can do nothing else.
@@ -109,6 +120,7 @@ async fn regions(broker: &Broker, account: &CloudAccount) -> Result<BTreeMap<Reg
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::ACCESS_DENIED;
 
     fn region(name: &str) -> Region {
         name.parse().unwrap()
@@ -120,7 +132,7 @@ mod tests {
 
     fn denied() -> Result<BTreeMap<Region, bool>> {
         let error = Error::new(ErrorKind::Denied, "denied");
-        Err(error.with_code(crate::error::UNAUTHORIZED_OPERATION))
+        Err(error.with_code(UNAUTHORIZED_OPERATION).with_detail("who"))
     }
 
     #[test]
@@ -128,6 +140,21 @@ mod tests {
         assert_eq!(wanted(known(), &[]).unwrap(), known().unwrap());
         let error = wanted(denied(), &[]).unwrap_err();
         assert!(error.to_string().contains("name the regions"), "{error}");
+        assert_eq!(error.code(), Some(UNAUTHORIZED_OPERATION));
+        assert_eq!(error.detail(), Some("who"));
+    }
+
+    #[test]
+    fn a_denied_role_keeps_its_own_advice() {
+        let role = || {
+            let error = Error::new(ErrorKind::Denied, "look at the trust policy");
+            Err(error.with_code(ACCESS_DENIED))
+        };
+        for chosen in [vec![], vec![region("eu-west-1")]] {
+            let error = wanted(role(), &chosen).unwrap_err();
+            assert_eq!(error.code(), Some(ACCESS_DENIED));
+            assert_eq!(error.to_string(), role().unwrap_err().to_string());
+        }
     }
 
     #[test]

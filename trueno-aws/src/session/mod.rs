@@ -5,8 +5,9 @@ mod credentials;
 mod policy;
 mod verify;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fmt;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -55,10 +56,15 @@ impl ScanSession for AwsSession {
         let ec2 = self.clients.ec2(region.as_str(), self.credentials.shared());
         let reader = Reader::new(ec2, self.account.clone(), region, self.page_size);
         let credentials = Arc::clone(&self.credentials);
+        let mut seen = SeenTokens::default();
+        if let Some(token) = &checkpoint {
+            seen.note(token);
+        }
         let pages = Pages {
             collector,
             reader,
             credentials,
+            seen,
             next: Next::Page(checkpoint),
         };
         Ok(stream::unfold(pages, Pages::step).boxed())
@@ -70,7 +76,22 @@ struct Pages {
     collector: &'static dyn Collector,
     reader: Reader,
     credentials: Arc<Renewing>,
+    seen: SeenTokens,
     next: Next,
+}
+
+/// The tokens that a task's pages began at, as hashes: a token can be as long as AWS likes.
+#[derive(Default)]
+struct SeenTokens {
+    hasher: RandomState,
+    hashes: HashSet<u64>,
+}
+
+impl SeenTokens {
+    /// Notes a token, and says whether it is new.
+    fn note(&mut self, token: &str) -> bool {
+        self.hashes.insert(self.hasher.hash_one(token))
+    }
 }
 
 enum Next {
@@ -122,7 +143,7 @@ impl Pages {
         }
     }
 
-    async fn read(&self, token: Option<String>) -> Result<Page> {
+    async fn read(&mut self, token: Option<String>) -> Result<Page> {
         let page = match self.collector.page(&self.reader, token.clone()).await {
             // A clock that differs from AWS's, or a session revoked early: new credentials, once.
             Err(error) if expired(&error) && self.credentials.drop_cached().await => {
@@ -130,8 +151,9 @@ impl Pages {
             }
             answer => answer?,
         };
-        if token.is_some() && page.next == token {
-            let message = "a page names itself as the next one";
+        // Pages that go round would be read for ever, and never cover what comes after them.
+        if page.next.as_ref().is_some_and(|next| !self.seen.note(next)) {
+            let message = "a page names one that was already read as the next one";
             return Err(Error::new(ErrorKind::Corrupt, message));
         }
         Ok(page)

@@ -14,5 +14,6 @@ mod pages;
 mod recordings;
 mod secrets;
 mod sessions;
+mod snapshots;
 mod stub;
 mod verification;

@@ -196,6 +196,32 @@ async fn a_page_that_names_itself_as_the_next_does_not_go_round_for_ever() {
 }
 
 #[tokio::test]
+async fn pages_that_lead_back_to_an_earlier_one_do_not_go_round_for_ever() {
+    let stub = aws::stub(|asked, _| {
+        is_volumes(asked).then(|| match asked.param("NextToken") {
+            Some("a") => ok(volumes(&["vol-2"], Some("b"))),
+            _ => ok(volumes(&["vol-1"], Some("a"))),
+        })
+    })
+    .await;
+    let scanner = scanner(&stub).build().unwrap();
+    let plan = scanner.plan(&ambient()).await.unwrap();
+    let session = scanner.open(&ambient(), &plan).await.unwrap();
+    let task = volumes_in(&plan, "eu-west-1");
+    // From the start: first page, a, b, and b names a. Resumed at a: a, b, and b names a.
+    for (checkpoint, sound) in [(None, 2), (Some("a"), 1)] {
+        let before = stub.count();
+        let pages = read(&*session, &task, checkpoint).await;
+        assert_eq!(pages.len(), sound + 1, "{checkpoint:?}");
+        assert_eq!(stub.count() - before, sound + 1, "{checkpoint:?}");
+        assert!(pages[..sound].iter().all(Result::is_ok), "{pages:?}");
+        let failed = pages[sound].as_ref().unwrap_err();
+        assert_eq!(failed.error.kind(), ErrorKind::Corrupt);
+        assert!(failed.error.to_string().contains("already read"));
+    }
+}
+
+#[tokio::test]
 async fn an_endpoint_that_is_down_is_unavailable() {
     let stub = aws::stub(|_, _| None).await;
     let scanner = scanner(&stub).build().unwrap();

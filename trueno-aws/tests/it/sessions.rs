@@ -269,19 +269,38 @@ async fn a_role_that_denies_us_says_what_to_look_at() {
     })
     .await;
     let (target, keys, external_id) = through_role();
-    let error = scanner(&stub)
-        .keys(keys)
-        .build()
-        .unwrap()
-        .plan(&target)
-        .await
-        .unwrap_err();
+    let scanner = scanner(&stub).keys(keys).build().unwrap();
+    let mut everywhere = target.clone();
+    everywhere.account.regions.clear();
+    for target in [target, everywhere] {
+        let error = scanner.plan(&target).await.unwrap_err();
+        assert_eq!(
+            (error.kind(), error.code()),
+            (ErrorKind::Denied, Some("AccessDenied"))
+        );
+        assert!(error.to_string().contains("trust policy"), "{error}");
+        // Naming regions opens no door that the role keeps shut.
+        assert!(!error.to_string().contains("name the regions"), "{error}");
+        assert!(!format!("{error:?}").contains(external_id.expose()));
+    }
+}
+
+#[tokio::test]
+async fn who_may_not_list_regions_is_told_to_name_them() {
+    let stub = aws::stub(|asked, _| {
+        (asked.action == "DescribeRegions").then(|| ec2_error(403, "UnauthorizedOperation"))
+    })
+    .await;
+    let (mut target, keys, _) = through_role();
+    let scanner = scanner(&stub).keys(keys).build().unwrap();
+    assert!(scanner.plan(&target).await.is_ok(), "its region is named");
+    target.account.regions.clear();
+    let error = scanner.plan(&target).await.unwrap_err();
     assert_eq!(
         (error.kind(), error.code()),
-        (ErrorKind::Denied, Some("AccessDenied"))
+        (ErrorKind::Denied, Some("UnauthorizedOperation"))
     );
-    assert!(error.to_string().contains("trust policy"), "{error}");
-    assert!(!format!("{error:?}").contains(external_id.expose()));
+    assert!(error.to_string().contains("name the regions"), "{error}");
 }
 
 #[tokio::test]

@@ -207,6 +207,7 @@ fn snapshot(volume_id: &str, started_at: Timestamp) -> SnapshotFacts {
     SnapshotFacts {
         state: "completed".into(),
         volume_id: Some(volume_id.into()),
+        copied: false,
         volume_size_gib: 100,
         full_size_bytes: None,
         storage_tier: Some("standard".into()),

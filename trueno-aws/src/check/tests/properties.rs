@@ -159,14 +159,15 @@ fn snapshots() -> impl Strategy<Value = Resource> {
     (
         word(SNAPSHOTS),
         word(&["completed", "pending"]),
-        maybe(word(VOLUMES)),
+        (maybe(word(VOLUMES)), any::<bool>()),
         (number(), tier, moment()),
     )
         .prop_map(
-            |(id, state, volume_id, (volume_size_gib, storage_tier, started_at))| {
+            |(id, state, (volume_id, copied), (volume_size_gib, storage_tier, started_at))| {
                 let facts = SnapshotFacts {
                     state,
                     volume_id,
+                    copied,
                     volume_size_gib,
                     full_size_bytes: None,
                     storage_tier,

@@ -106,9 +106,39 @@ fn a_snapshot_whose_volume_exists_is_not_orphaned() {
 
 #[test]
 fn a_copy_has_no_volume_to_lose() {
-    let copy = at(US, &snapshot("vol-ffffffff", ago(100, 0)));
-    assert_clear(look(ORPHANED, std::slice::from_ref(&copy)));
-    finding(look(OLD, &[copy]));
+    let concerns_only_age = |facts: &SnapshotFacts| {
+        let copy = at(US, facts);
+        assert_clear(look(ORPHANED, std::slice::from_ref(&copy)));
+        finding(look(OLD, &[copy]));
+    };
+    for id in ["vol-ffffffff", "vol-fffffffffffffffff", "vol-f"] {
+        concerns_only_age(&snapshot(id, ago(100, 0)));
+    }
+    // A copy's volume id is arbitrary, whatever it looks like.
+    concerns_only_age(&SnapshotFacts {
+        copied: true,
+        ..snapshot("vol-1", ago(100, 0))
+    });
+    for id in [
+        "vol-",
+        "vol-fffffff0",
+        "vol-fffffffe",
+        "ffffffff",
+        "VOL-ffffffff",
+    ] {
+        finding(look(ORPHANED, &[at(US, &snapshot(id, ago(100, 0)))]));
+    }
+}
+
+#[test]
+fn facts_that_say_nothing_of_copies_are_understood() {
+    let mut old = taken(ago(100, 0));
+    old.attributes.as_object_mut().unwrap().remove("copied");
+    finding(look(ORPHANED, &[old]));
+}
+
+#[test]
+fn a_snapshot_that_does_not_name_its_volume_is_undetermined() {
     let unsaid = SnapshotFacts {
         volume_id: None,
         ..snapshot("", ago(100, 0))
