@@ -6,11 +6,13 @@ use anyhow::{Context, Result};
 use async_trait::async_trait;
 use trueno_aws::AwsScanner;
 use trueno_core::clock::{FixedClock, SharedClock, SystemClock};
+use trueno_core::id::derived;
 use trueno_core::model::cloud_account::connection_id;
 use trueno_core::model::{AccessMethod, NewCloudAccount, Provider, Region};
 use trueno_core::port::{CloudScanner, ScanPlan, ScanSession, ScanTarget, Verification};
 use trueno_core::vault::derive_external_id;
 use trueno_server::keys;
+use uuid::Uuid;
 
 use crate::cli::ScanArgs;
 use crate::local;
@@ -58,6 +60,7 @@ pub(crate) async fn subject(args: &ScanArgs) -> Result<Subject> {
         Some(time) => Arc::new(FixedClock(time)),
         None => Arc::new(SystemClock),
     };
+    let scope = scope(&args.regions);
     let scanner = Arc::new(InRegions {
         scanner,
         regions: args.regions.clone(),
@@ -67,7 +70,23 @@ pub(crate) async fn subject(args: &ScanArgs) -> Result<Subject> {
         account,
         as_of,
         trust: Trust::Probed,
+        scope,
     })
+}
+
+/// A short name for a set of regions, the same in whatever order they are given.
+fn scope(regions: &[Region]) -> String {
+    if regions.is_empty() {
+        return "all".to_owned();
+    }
+    let mut names: Vec<&[u8]> = regions
+        .iter()
+        .map(|region| region.as_str().as_bytes())
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    let id: Uuid = derived("trueno local regions v1", &names);
+    id.simple().to_string()[..8].to_owned()
 }
 
 /// Looks at the regions of this command line, whatever the connection says.

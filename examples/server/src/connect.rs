@@ -9,11 +9,11 @@ use trueno_core::model::Provider;
 use trueno_core::model::cloud_account::connection_id;
 use trueno_core::vault::derive_external_id;
 use trueno_server::keys;
+use trueno_server::output::out;
 
 use crate::cli::{ConnectArgs, ConnectFormat};
 use crate::local;
 
-#[expect(clippy::print_stdout, reason = "the result of the command")]
 pub(crate) fn run(args: &ConnectArgs) -> Result<ExitCode> {
     let keys = keys::load_or_create(&keys::path(args.keys.key_file.as_deref())?)?;
     let role = &args.role_arn;
@@ -30,30 +30,26 @@ pub(crate) fn run(args: &ConnectArgs) -> Result<ExitCode> {
     let principal = args.principal.as_deref().unwrap_or(&own_account);
     let trust = trust_policy(principal, &external_id);
     let permissions = permission_policy();
-    match args.format {
-        ConnectFormat::Json => {
-            let result = json!({
-                "connection": connection,
-                "role_arn": role,
-                "external_id": external_id.expose(),
-                "trust_policy": trust,
-                "permission_policy": permissions,
-            });
-            println!("{}", serde_json::to_string_pretty(&result)?);
-        }
-        ConnectFormat::Text => {
-            println!("role         {role}");
-            println!("connection   {connection}");
-            println!("external id  {}", external_id.expose());
-            println!();
-            println!("trust policy of the role:");
-            println!("{}", serde_json::to_string_pretty(&trust)?);
-            println!();
-            println!("permissions that a scan needs, and no more:");
-            println!("{}", serde_json::to_string_pretty(&permissions)?);
-            println!();
-            println!("then: trueno scan --ambient --role-arn {role}");
-        }
-    }
+    let text = match args.format {
+        ConnectFormat::Json => serde_json::to_string_pretty(&json!({
+            "connection": connection,
+            "role_arn": role,
+            "external_id": external_id.expose(),
+            "trust_policy": trust,
+            "permission_policy": permissions,
+        }))?,
+        ConnectFormat::Text => format!(
+            "role         {role}\n\
+             connection   {connection}\n\
+             external id  {}\n\n\
+             trust policy of the role:\n{}\n\n\
+             permissions that a scan needs, and no more:\n{}\n\n\
+             then: trueno scan --ambient --role-arn {role}",
+            external_id.expose(),
+            serde_json::to_string_pretty(&trust)?,
+            serde_json::to_string_pretty(&permissions)?,
+        ),
+    };
+    out(&format!("{text}\n"))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -57,5 +57,6 @@ pub(crate) fn subject(organization: &str, checks: &CheckArgs) -> Result<Subject>
         account,
         as_of: Arc::new(FixedClock(as_of)),
         trust: Trust::Recorded,
+        scope: "all".to_owned(),
     })
 }

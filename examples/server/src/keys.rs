@@ -8,6 +8,8 @@ use anyhow::{Context, Result, anyhow, bail};
 use trueno_core::vault::{Key, KeyFile};
 use zeroize::Zeroizing;
 
+use crate::output::note;
+
 /// A key file is text of a few lines: more than this is something else.
 const MAX_BYTES: u64 = 64 * 1024;
 
@@ -44,7 +46,6 @@ pub fn load(path: &Path) -> Result<KeyFile> {
 ///
 /// # Errors
 /// Where it is corrupt, readable by others than its owner, or cannot be written.
-#[expect(clippy::print_stderr, reason = "says what was made")]
 pub fn load_or_create(path: &Path) -> Result<KeyFile> {
     if let Some(keys) = read(path)? {
         return Ok(keys);
@@ -59,10 +60,10 @@ pub fn load_or_create(path: &Path) -> Result<KeyFile> {
     let key = Key::generate()?;
     match create(path, &key) {
         Ok(()) => {
-            eprintln!(
+            note(&format!(
                 "made key file {}; keep it safe: external ids come from it",
                 path.display()
-            );
+            ));
             Ok(KeyFile::single(key))
         }
         // Another process was first: its key counts.

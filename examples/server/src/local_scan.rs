@@ -20,9 +20,9 @@ use trueno_core::runtime::scan::{self, ScanConfig, ScanHandler, ScanReport, Scan
 use trueno_core::runtime::{Processor, ProcessorConfig, accounts, sequence_until};
 use trueno_core::state::cloud_account::AccountEvent;
 use trueno_core::state::scan::is_terminal;
+use trueno_server::output::note;
 
 use crate::local::Local;
-use crate::scan::print_error;
 use crate::store::Stores;
 
 /// What is scanned, and with what.
@@ -32,6 +32,8 @@ pub(crate) struct Subject {
     /// What ages are counted to.
     pub(crate) as_of: SharedClock,
     pub(crate) trust: Trust,
+    /// Names the part of the account that is looked at: only a scan of the same part is taken up.
+    pub(crate) scope: String,
 }
 
 /// How a new connection becomes one that may be scanned.
@@ -75,9 +77,13 @@ impl LocalScan {
             () = stop.cancelled() => return Err(Interrupted.into()),
         };
         // A kind of its own: in a store that others use too, neither takes the other's jobs, which
-        // may need other credentials, or a recording.
-        let kind: JobKind = format!("scan.local-{}", account.id).parse()?;
-        let scan = self.request(&account, &kind).await?;
+        // may need other credentials, other regions, or a recording.
+        let scope = &self.subject.scope;
+        let kind: JobKind = format!("scan.local-{}-{scope}", account.id).parse()?;
+        let scan = tokio::select! {
+            scan = self.request(&account, &kind) => scan?,
+            () = stop.cancelled() => return Err(Interrupted.into()),
+        };
         self.process(scan, kind, stop, progress).await
     }
 
@@ -143,7 +149,7 @@ impl LocalScan {
         Ok(failed
             .map(|probe| {
                 let advice = probe.advice.unwrap_or_default();
-                print_error(&format!("warning: probe failed: {}. {advice}", probe.name));
+                note(&format!("warning: probe failed: {}. {advice}", probe.name));
                 probe.name
             })
             .collect())

@@ -16,6 +16,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use trueno_server::logs;
+use trueno_server::output::note;
 
 use crate::cli::{Cli, Command};
 
@@ -46,9 +47,8 @@ fn main() -> ExitCode {
 }
 
 /// The message that a person reads: what, and what it came from, without internals.
-#[expect(clippy::print_stderr, reason = "errors of a command line go to stderr")]
 fn fail(error: &anyhow::Error) -> ExitCode {
-    eprintln!("error: {error:#}");
+    note(&format!("error: {error:#}"));
     tracing::debug!(?error, "the command failed");
     ExitCode::FAILURE
 }

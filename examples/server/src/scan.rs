@@ -12,17 +12,14 @@ use trueno_aws::price::PriceTable;
 use trueno_core::check::Engine;
 use trueno_core::model::{ScanProgress, ScanStatus};
 use trueno_core::runtime::scan::ScanReport;
-use trueno_server::signals::stop_token;
+use trueno_server::output::{note, out};
+use trueno_server::signals::{INTERRUPTED, stop_token};
 
-use crate::cli::{CheckArgs, Format, ScanArgs};
+use crate::cli::{CheckArgs, Format, ScanArgs, StoreUrl};
 use crate::local::Local;
 use crate::local_scan::{Interrupted, LocalScan};
 use crate::{ambient, demo, store, table};
 
-/// What a shell makes of a process that Ctrl-C ended.
-const INTERRUPTED: u8 = 130;
-
-#[expect(clippy::print_stdout, reason = "the result of the command")]
 pub(crate) async fn run(args: &ScanArgs) -> Result<ExitCode> {
     let subject = if args.source.demo {
         demo::subject(&args.store.organization, &args.checks)?
@@ -46,18 +43,25 @@ pub(crate) async fn run(args: &ScanArgs) -> Result<ExitCode> {
     let report = match result {
         Ok(report) => report,
         Err(error) if error.is::<Interrupted>() => {
-            print_error("interrupted; the scan was given back and is taken up by the next one");
+            note("interrupted");
+            if !matches!(args.store.store, StoreUrl::Memory) {
+                note("the same command takes the scan up where it stopped");
+            }
             return Ok(ExitCode::from(INTERRUPTED));
         }
         Err(error) => return Err(error),
     };
     check_ended(&report)?;
     match args.format {
-        Format::Json => println!("{}", serde_json::to_string_pretty(&report)?),
-        Format::Table => print!("{}", table::render(&report)),
+        Format::Json => out(&format!(
+            "{}
+",
+            serde_json::to_string_pretty(&report)?
+        ))?,
+        Format::Table => out(&table::render(&report))?,
     }
     if args.format == Format::Json && report.scan.status == ScanStatus::Partial {
-        print_error("the scan is partial: coverage says what could not be read");
+        note("the scan is partial: coverage says what could not be read");
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -106,9 +110,4 @@ fn show(bar: &ProgressBar, progress: ScanProgress) {
     bar.set_length(progress.tasks);
     bar.set_position(progress.tasks_done);
     bar.set_message(format!("{} resources", progress.resources));
-}
-
-#[expect(clippy::print_stderr, reason = "what is not the result goes to stderr")]
-pub(crate) fn print_error(message: &str) {
-    eprintln!("{message}");
 }

@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail};
 use tokio::net::TcpListener;
 use trueno_core::clock::SystemClock;
 use trueno_http::{FixedIdentity, HttpState};
+use trueno_server::output::out;
 use trueno_server::signals::stop_token;
 
 use crate::cli::{ServeArgs, StoreUrl};
@@ -15,10 +16,6 @@ use crate::local_scan::{Interrupted, LocalScan};
 use crate::scan::{check_ended, engine};
 use crate::{demo, store, table};
 
-#[expect(
-    clippy::print_stdout,
-    reason = "what the person who started it should read"
-)]
 pub(crate) async fn run(args: &ServeArgs) -> Result<ExitCode> {
     let in_memory = matches!(args.store.store, StoreUrl::Memory);
     if !args.demo && in_memory {
@@ -56,9 +53,9 @@ pub(crate) async fn run(args: &ServeArgs) -> Result<ExitCode> {
             .with_graceful_shutdown(served.cancelled_owned())
             .await
     });
-    println!("page: http://{address}");
+    out(&format!("page: http://{address}\n"))?;
     if in_memory {
-        println!("the memory store keeps nothing after exit");
+        out("the memory store keeps nothing after exit\n")?;
     }
     if args.demo {
         let subject = demo::subject(&args.store.organization, &args.checks)?;
@@ -71,14 +68,14 @@ pub(crate) async fn run(args: &ServeArgs) -> Result<ExitCode> {
         match scan.run(stop.clone(), |_| ()).await {
             Ok(report) => {
                 check_ended(&report)?;
-                print!("{}", table::summary(&report));
-                println!("page: http://{address}");
+                out(&table::overview(&report))?;
+                out(&format!("page: http://{address}\n"))?;
             }
             Err(error) if error.is::<Interrupted>() => {}
             Err(error) => return Err(error),
         }
     }
-    println!("Ctrl-C stops it");
+    out("Ctrl-C stops it\n")?;
     let mut server = server;
     tokio::select! {
         ended = &mut server => { ended??; }

@@ -5,7 +5,11 @@ use std::io;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// A token that fires on Ctrl-C and on the termination signal. Needs a tokio runtime.
+/// What a shell makes of a process that Ctrl-C ended.
+pub const INTERRUPTED: u8 = 130;
+
+/// A token that fires on Ctrl-C and on the termination signal. A second one ends the process at
+/// once. Needs a tokio runtime.
 ///
 /// # Errors
 /// Where the operating system does not let signals be handled.
@@ -20,6 +24,12 @@ pub fn stop_token() -> io::Result<CancellationToken> {
             _ = interrupt.recv() => {}
         }
         fires.cancel();
+        // Whoever asks twice does not want to wait.
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        std::process::exit(INTERRUPTED.into());
     });
     Ok(stop)
 }

@@ -8,6 +8,7 @@ use trueno_core::clock::SystemClock;
 use trueno_core::id::IdSource;
 use trueno_core::port::{AuditOutbox, AuditSink, JobQueue, TenantStore};
 use trueno_server::keys;
+use trueno_server::output::out;
 use trueno_store_memory::{MemoryLedger, MemoryStore};
 use trueno_store_postgres::{PostgresConfig, PostgresStore};
 
@@ -46,7 +47,6 @@ pub(crate) async fn open(args: &StoreArgs, key_args: &KeyArgs) -> Result<Stores>
     }
 }
 
-#[expect(clippy::print_stdout, reason = "the result of the command")]
 pub(crate) async fn migrate(args: &MigrateArgs) -> Result<ExitCode> {
     let StoreUrl::Postgres(url) = &args.store else {
         bail!("only a Postgres store is prepared; give --store postgres://…");
@@ -54,8 +54,8 @@ pub(crate) async fn migrate(args: &MigrateArgs) -> Result<ExitCode> {
     let keys = keys::load_or_create(&keys::path(args.keys.key_file.as_deref())?)?;
     let report = trueno_store_postgres::migrate(&PostgresConfig::new(url.clone()), &keys).await?;
     for name in &report.applied {
-        println!("applied {name}");
+        out(&format!("applied {name}\n"))?;
     }
-    println!("the store is at version {}", report.version);
+    out(&format!("the store is at version {}\n", report.version))?;
     Ok(ExitCode::SUCCESS)
 }

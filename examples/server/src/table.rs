@@ -1,5 +1,6 @@
 //! A scan's result for people.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use trueno_core::model::CoverageStatus;
@@ -74,8 +75,41 @@ pub(crate) fn render(report: &ScanReport) -> String {
     out
 }
 
+/// What was found, check by check, and what it comes to.
+pub(crate) fn overview(report: &ScanReport) -> String {
+    let mut checks: BTreeMap<&str, (u64, i64, u64)> = BTreeMap::new();
+    for finding in &report.findings {
+        let (count, micros, unknown) = checks.entry(&finding.check).or_default();
+        *count += 1;
+        match &finding.monthly_saving {
+            Some(saving) => *micros = micros.saturating_add(saving.amount_micros),
+            None => *unknown += 1,
+        }
+    }
+    let mut rows = vec![row(["CHECK", "FINDINGS", "SAVING/MONTH", "UNKNOWN"])];
+    for (check, (count, micros, unknown)) in checks {
+        let amount = Money {
+            micros,
+            currency: report.totals.currency,
+        };
+        rows.push(row([
+            check,
+            &count.to_string(),
+            &amount.to_string(),
+            &unknown.to_string(),
+        ]));
+    }
+    let mut out = String::new();
+    columns(&mut out, &rows, &[1, 2, 3]);
+    out.push_str(
+        "savings of two checks on one resource exclude each other: the total counts one\n\n",
+    );
+    out.push_str(&summary(report));
+    out
+}
+
 /// What it comes to, in a few lines.
-pub(crate) fn summary(report: &ScanReport) -> String {
+fn summary(report: &ScanReport) -> String {
     let mut out = String::new();
     let totals = &report.totals;
     let total = Money {

@@ -1,7 +1,7 @@
 //! Ctrl-C in the middle of a scan.
 
-use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use crate::support::database::Database;
 use crate::support::proxy::{Answer, Proxy};
@@ -50,12 +50,7 @@ fn the_lease_is_given_back_and_the_next_command_takes_the_scan_up() {
         std::thread::sleep(Duration::from_millis(100));
     }
     assert_eq!(database.query("select status from trueno.job"), "running");
-    let sent = Command::new("kill")
-        .args(["-INT", &child.id().to_string()])
-        .status()
-        .unwrap();
-    assert!(sent.success());
-    let output = wait(child);
+    let output = interrupted(child);
     assert_eq!(output.status.code(), Some(130), "{}", text(&output));
     assert!(
         output.stdout.is_empty(),
@@ -73,4 +68,55 @@ fn the_lease_is_given_back_and_the_next_command_takes_the_scan_up() {
         database.query("select status from trueno.job_history"),
         "succeeded"
     );
+}
+
+/// The memory store has nothing to give back to; the exit is as quick.
+#[test]
+fn a_scan_on_the_memory_store_ends_as_quickly() {
+    let (user, account) = (User::new(), seeded());
+    let proxy = Proxy::start(&account.endpoint, |asked| {
+        if asked.action == "DescribeVolumes" {
+            Answer::Hang
+        } else {
+            Answer::Forward
+        }
+    });
+    let scan = ["scan", "--ambient", "--as-of", &account.as_of];
+    let child = user
+        .trueno_at(&proxy.endpoint, &scan)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    while proxy.requests() < 4 {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let output = interrupted(child);
+    assert_eq!(output.status.code(), Some(130), "{}", text(&output));
+    assert!(output.stdout.is_empty(), "{}", text(&output));
+    assert!(
+        !text(&output).contains("takes the scan up"),
+        "nothing was kept"
+    );
+}
+
+/// Interrupts a command, which has 5 s to end: that is promised, and no measure of speed.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "measures what a person at the keyboard waits"
+)]
+fn interrupted(child: Child) -> Output {
+    let sent = Instant::now();
+    let kill = Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status()
+        .unwrap();
+    assert!(kill.success());
+    let output = wait(child);
+    assert!(
+        sent.elapsed() < Duration::from_secs(5),
+        "it took {:?} to end",
+        sent.elapsed()
+    );
+    output
 }

@@ -84,6 +84,10 @@ fn it_scans_the_demo_shows_it_and_ends_on_ctrl_c() {
         "{said}"
     );
     assert!(said.contains("126 findings, USD 5967.09 a month"), "{said}");
+    assert!(
+        said.contains("CHECK") && said.contains("ec2.volume.gp2"),
+        "a table: {said}"
+    );
     let address = server.address.clone();
 
     let page = server.get("/", &address);

@@ -136,6 +136,7 @@ pub(crate) fn comparable(result: &Value) -> Value {
     for finding in &mut findings {
         let finding = finding.as_object_mut().unwrap();
         finding.remove("evidence");
+        // The truth has amounts by hand; where a price comes from is the price table's to say.
         if let Some(saving) = finding["monthly_saving"].as_object_mut() {
             saving.remove("source");
             saving.remove("as_of");
@@ -147,6 +148,13 @@ pub(crate) fn comparable(result: &Value) -> Value {
 
 /// Asserts that a result is the truth, finding by finding, so that a difference is readable.
 pub(crate) fn assert_is_truth(result: &Value) {
+    for finding in result["findings"].as_array().unwrap() {
+        if let Some(saving) = finding["monthly_saving"].as_object() {
+            let said = |field: &str| saving[field].as_str().unwrap().to_owned();
+            assert!(said("source").starts_with("https://"), "P9: {finding}");
+            assert!(said("as_of").starts_with("20"), "P9: {finding}");
+        }
+    }
     let (result, truth) = (comparable(result), comparable(&truth()));
     let keys = |value: &Value| -> Vec<String> {
         let findings = value["findings"].as_array().unwrap();

@@ -2,8 +2,8 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 /// What the proxy does with a request.
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +31,14 @@ pub(crate) struct Asked {
 pub(crate) struct Proxy {
     pub(crate) endpoint: String,
     requests: Arc<AtomicUsize>,
+    sessions: Arc<Mutex<Vec<Exchange>>>,
+}
+
+/// A request for a session, and what was answered: the only answer that holds secrets.
+#[derive(Clone, Debug)]
+pub(crate) struct Exchange {
+    pub(crate) asked: Asked,
+    pub(crate) answer: String,
 }
 
 impl Proxy {
@@ -46,14 +54,29 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let requests = Arc::new(AtomicUsize::new(0));
-        let (rule, counted) = (Arc::new(rule), requests.clone());
+        let sessions = Arc::new(Mutex::new(Vec::new()));
+        let shared = Arc::new(Shared {
+            upstream,
+            rule: Box::new(rule),
+            requests: requests.clone(),
+            sessions: sessions.clone(),
+        });
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let (rule, upstream, counted) = (rule.clone(), upstream.clone(), counted.clone());
-                std::thread::spawn(move || serve(stream, &upstream, rule.as_ref(), &counted));
+                let shared = shared.clone();
+                std::thread::spawn(move || serve(stream, &shared));
             }
         });
-        Self { endpoint, requests }
+        Self {
+            endpoint,
+            requests,
+            sessions,
+        }
+    }
+
+    /// Every session that was asked for.
+    pub(crate) fn sessions(&self) -> Vec<Exchange> {
+        self.sessions.lock().unwrap().clone()
     }
 
     pub(crate) fn requests(&self) -> usize {
@@ -61,19 +84,21 @@ impl Proxy {
     }
 }
 
+struct Shared {
+    upstream: String,
+    rule: Box<dyn Fn(&Asked) -> Answer + Send + Sync>,
+    requests: Arc<AtomicUsize>,
+    sessions: Arc<Mutex<Vec<Exchange>>>,
+}
+
 /// One request a connection: both sides are told that it closes.
-fn serve(
-    mut client: TcpStream,
-    upstream: &str,
-    rule: &dyn Fn(&Asked) -> Answer,
-    requests: &AtomicUsize,
-) -> Option<()> {
+fn serve(mut client: TcpStream, shared: &Shared) -> Option<()> {
     let (head, body) = request(&client)?;
-    requests.fetch_add(1, Ordering::SeqCst);
+    shared.requests.fetch_add(1, Ordering::SeqCst);
     let asked = asked(&head, &body);
-    match rule(&asked) {
+    match (shared.rule)(&asked) {
         Answer::Forward => {
-            let mut server = TcpStream::connect(upstream).ok()?;
+            let mut server = TcpStream::connect(&shared.upstream).ok()?;
             let head: String = head
                 .lines()
                 .filter(|line| !is_header(line, "connection"))
@@ -82,6 +107,14 @@ fn serve(
             write!(server, "{head}\r\nconnection: close\r\n\r\n{body}").ok()?;
             let mut answer = Vec::new();
             server.read_to_end(&mut answer).ok()?;
+            if asked.action == "AssumeRole" {
+                let answer = String::from_utf8_lossy(&answer).into_owned();
+                shared
+                    .sessions
+                    .lock()
+                    .ok()?
+                    .push(Exchange { asked, answer });
+            }
             client.write_all(&answer).ok()
         }
         Answer::Error(status, code) => {
