@@ -95,7 +95,12 @@ pub(crate) fn overview(report: &ScanReport) -> String {
         rows.push(row([
             check,
             &count.to_string(),
-            &amount.to_string(),
+            // A sum over nothing that is known is no zero.
+            &if unknown == count {
+                "unknown".to_owned()
+            } else {
+                amount.to_string()
+            },
             &unknown.to_string(),
         ]));
     }
