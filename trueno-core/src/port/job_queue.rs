@@ -228,7 +228,8 @@ pub type WakeUps = BoxStream<'static, ()>;
 /// - **Sessions**: the first claim of a session opens it; each claim and heartbeat extends all its
 ///   leases. Once expired, a session is over, also after its jobs were recovered: `claim` and
 ///   `heartbeat` answer [`StaleLease`](crate::error::ErrorKind::StaleLease) and the worker takes a
-///   new session id. A heartbeat of a session that no claim opened is answered the same.
+///   new session id. A heartbeat of a session that no claim opened is answered the same. Neither
+///   ever shortens a lease.
 /// - **Order**: within an organization by priority (larger first), then run-at, then id, and a batch
 ///   comes back in that order. Across organizations no order is promised, but none is starved, not
 ///   even by another's urgent jobs: a batch is spread over those that wait, and batches of one too.
@@ -240,10 +241,13 @@ pub type WakeUps = BoxStream<'static, ()>;
 /// - **Ends of scans** (P2): where a job that runs a scan ends here (cancelled while it waited, or
 ///   cancelled or dead when its lease was lost), the scan ends in the same transaction and an audit
 ///   event (`job.cancelled` by whoever asked or by the system, `job.dead` by the system) is staged
-///   with it. Work that has effects in the store ends
-///   through [`TenantStore::finish`](super::TenantStore::finish), not through `settle`.
-/// - **Cancel-safety**: a dropped future was applied or not. A dropped `claim` may leave jobs held
-///   by the session: they come back when its time runs out.
+///   with it. Work that has effects in the store ends through
+///   [`TenantStore::finish`](super::TenantStore::finish), not through `settle`: a batch with a held
+///   job that runs a scan and is said to have succeeded is refused as a whole
+///   ([`InvalidInput`](crate::error::ErrorKind::InvalidInput)), because nobody would end the scan.
+/// - **Cancel-safety**: a dropped future was applied or not. A dropped `claim`, or one whose answer
+///   was lost, may leave jobs held by the session, and heartbeats extend them too: a worker that
+///   goes on with the session gives back what a heartbeat says it holds and it does not know of.
 /// - **Errors**: [`InvalidInput`](crate::error::ErrorKind::InvalidInput) for a limit of 0, no kinds
 ///   or a lease (of a claim or a heartbeat) under 1 s or over 1 h; otherwise those of the store.
 #[async_trait]

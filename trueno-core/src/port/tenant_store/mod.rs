@@ -181,7 +181,9 @@ pub trait TenantStore: AuditOutbox + Send + Sync + std::fmt::Debug {
     /// Opens a fenced batch.
     async fn ingest(&self, lease: &Lease) -> Result<Box<dyn Ingest>>;
 
-    /// Ends a job: settles it, ends its scan, enqueues what follows and records `event`, together.
+    /// Ends a job: settles it, ends its scan, enqueues what follows and records `event`, together. A
+    /// success has to say how its scan ends, where it runs one and only there
+    /// ([`InvalidInput`](crate::error::ErrorKind::InvalidInput) otherwise).
     async fn finish(
         &self,
         lease: &Lease,

@@ -41,6 +41,7 @@ pub trait ScanReads {
 /// Writes of scans by members; a processor's go through `ingest` and `finish`.
 #[async_trait]
 pub trait ScanWrites {
-    /// Adds a scan, queued. Its account must be there. Its job is enqueued in the same unit of work.
+    /// Adds a scan, queued. Its account must be there. Its job is enqueued in the same unit of work:
+    /// a commit without it is [`InvalidInput`](crate::error::ErrorKind::InvalidInput).
     async fn insert_scan(&mut self, new: NewScan) -> Result<Scan>;
 }
