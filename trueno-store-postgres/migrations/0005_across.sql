@@ -82,7 +82,9 @@ declare
 begin
     insert into worker_session as s (id, worker, expires_at)
         values (the_session, the_worker, moment + the_lease)
-        on conflict (id) do update set worker = the_worker, expires_at = moment + the_lease
+        -- Never shorter: what the session holds was promised for longer.
+        on conflict (id) do update set
+            worker = the_worker, expires_at = greatest(s.expires_at, moment + the_lease)
             where s.expires_at > moment
         returning s.expires_at into until;
     if not found then
@@ -149,12 +151,23 @@ begin
     end loop;
 
     if taken > 0 then
-        -- Before the new jobs are put on the list, or it would miss them.
         perform session_compact(the_session);
+        -- A job that this session gave back and was handed again is on its list already: twice there,
+        -- it would be recovered twice.
         update worker_session s set
-            held_organizations = s.held_organizations || new_organizations,
-            held_jobs = s.held_jobs || new_jobs
-        where s.id = the_session;
+            held_organizations = s.held_organizations || n.organizations,
+            held_jobs = s.held_jobs || n.jobs
+        from (
+            select array_agg(l.organization_id) as organizations, array_agg(l.id) as jobs
+            from unnest(new_organizations, new_jobs) as l (organization_id, id)
+            where not exists (
+                select from worker_session w
+                cross join lateral unnest(w.held_organizations, w.held_jobs) as h (organization_id, id)
+                where w.id = the_session
+                    and h.organization_id = l.organization_id and h.id = l.id
+            )
+        ) n
+        where s.id = the_session and n.jobs is not null;
     end if;
 end $$;
 
@@ -170,7 +183,7 @@ set search_path = pg_catalog, "@schema@", pg_temp as $$
 declare
     moment timestamptz := clock_timestamp();
 begin
-    update worker_session s set expires_at = moment + the_lease
+    update worker_session s set expires_at = greatest(s.expires_at, moment + the_lease)
         where s.id = the_session and s.expires_at > moment;
     if not found then
         raise exception using errcode = 'TR002', message = 'the worker session is over';

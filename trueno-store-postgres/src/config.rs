@@ -178,6 +178,21 @@ impl PostgresConfig {
         self
     }
 
+    /// The URLs beside the first one that differ from it and from each other.
+    pub(crate) fn other_urls(&self) -> Vec<&SecretString> {
+        let mut others: Vec<&SecretString> = Vec::new();
+        for url in [&self.processor_url, &self.sequencer_url]
+            .into_iter()
+            .flatten()
+        {
+            let known = |other: &SecretString| other.expose_secret() == url.expose_secret();
+            if !known(&self.url) && !others.iter().any(|other| known(other)) {
+                others.push(url);
+            }
+        }
+        others
+    }
+
     pub(crate) fn names(&self) -> Result<Names> {
         Names::new(&self.schema, &self.role_prefix)
     }

@@ -23,6 +23,7 @@ pub(crate) mod sqlstate {
     pub(crate) const PROGRAM_LIMIT: &str = "54000";
     pub(crate) const FOREIGN_KEY_VIOLATION: &str = "23503";
     pub(crate) const UNIQUE_VIOLATION: &str = "23505";
+    pub(crate) const CHECK_VIOLATION: &str = "23514";
     pub(crate) const READ_ONLY_TRANSACTION: &str = "25006";
     pub(crate) const IDLE_IN_TRANSACTION: &str = "25P03";
     pub(crate) const INVALID_AUTHORIZATION: &str = "28000";
@@ -151,6 +152,10 @@ fn from_server(code: String, source: sqlx::Error) -> Error {
         s::DATETIME_OVERFLOW | s::NUMERIC_OUT_OF_RANGE => (
             ErrorKind::InvalidInput,
             "a number or time is too large to be stored",
+        ),
+        s::CHECK_VIOLATION => (
+            ErrorKind::InvalidInput,
+            "a value is outside of what can be stored",
         ),
         s::PROGRAM_LIMIT => (ErrorKind::InvalidInput, "a value is too large to be stored"),
         s::SERIALIZATION_FAILURE | s::DEADLOCK => (

@@ -190,6 +190,15 @@ impl Tx {
         self.transaction.commit().await.map_err(error::commit)
     }
 
+    /// Gives it up because of `error`, and answers that. The server tells of an error before it lets
+    /// go of the locks, so that is waited for: a claim or recovery right after it would skip the job.
+    pub(crate) async fn fail(self, error: Error) -> Error {
+        if let Err(lost) = self.rollback().await {
+            tracing::debug!(error = %lost, "a transaction that failed was not rolled back either");
+        }
+        error
+    }
+
     /// Gives it up.
     pub(crate) async fn rollback(self) -> Result<()> {
         self.transaction.rollback().await.map_err(error::statement)

@@ -48,17 +48,23 @@ impl PostgresStore {
     /// [`ErrorKind::Unauthenticated`] where it refuses the login; [`ErrorKind::Unsupported`] where
     /// it is too old, the schema is not migrated, or the schema serves only newer programs;
     /// [`ErrorKind::Config`] for malformed names and URLs, a key that the database does not know, and
-    /// a [`Login::Direct`] that row-level security does not bind.
+    /// a [`Login::Direct`] of which any login is not bound by row-level security: a superuser, one
+    /// with BYPASSRLS, or a member of the roles that own the tables and their functions.
     pub async fn connect(config: PostgresConfig, keys: &KeyFile) -> Result<Self> {
         let names = config.names()?;
         let mut connection = pool::connect(&config, &config.url).await?;
         server::check(pool::server_version(&mut connection).await?)?;
-        check_login(&mut connection, config.login).await?;
+        check_login(&mut connection, config.login, &names).await?;
         if !migrate::exists(&mut connection, &names.schema).await? {
             return Err(migrate::not_migrated());
         }
         // What was to be asked was answered; a goodbye that is lost changes nothing.
         let _ = connection.close().await;
+        for url in config.other_urls() {
+            let mut connection = pool::connect(&config, url).await?;
+            check_login(&mut connection, config.login, &names).await?;
+            let _ = connection.close().await;
+        }
 
         let pool = |url: Option<&secrecy::SecretString>, role: &str| -> Result<Pool> {
             let options = config::options(url.unwrap_or(&config.url))?;
@@ -203,30 +209,48 @@ impl fmt::Debug for PostgresStore {
     }
 }
 
-/// Row-level security does not bind superusers and BYPASSRLS: such a login is warned about where
-/// it takes a bound role on, and refused where it would work as itself.
-async fn check_login(connection: &mut PgConnection, login: Login) -> Result<()> {
+/// Row-level security does not bind superusers, BYPASSRLS and who may become the roles behind it:
+/// such a login is refused where it would work as itself. Where it takes a bound role on, it has to be
+/// able to become others; one that no policy binds at all is warned about.
+async fn check_login(connection: &mut PgConnection, login: Login, names: &Names) -> Result<()> {
     let row = sqlx::query(
-        "select rolsuper or rolbypassrls as unbound from pg_roles where rolname = session_user",
+        "select rolname::text as name, rolsuper or rolbypassrls as unbound, exists (
+            select from pg_roles r
+            where r.rolname in ($1, $2) and pg_has_role(session_user, r.oid, 'member')
+         ) as trusted
+         from pg_roles where rolname = session_user",
     )
     .persistent(false)
+    .bind(&names.owner)
+    .bind(&names.system)
     .fetch_one(connection)
     .await
     .map_err(error::statement)?;
-    if !row.flag("unbound")? {
-        return Ok(());
-    }
+    let (name, unbound, trusted) = (
+        row.text("name")?,
+        row.flag("unbound")?,
+        row.flag("trusted")?,
+    );
+    let refused = |why: String| {
+        Error::new(
+            ErrorKind::Config,
+            format!("the database login {name} {why}: row-level security would not hold"),
+        )
+    };
     match login {
-        Login::SetRole => {
+        Login::SetRole if unbound => {
             tracing::warn!(
                 "the database login is a superuser or has BYPASSRLS: fit for one's own machine; \
                  in production log in as members of the roles"
             );
             Ok(())
         }
-        Login::Direct => Err(Error::new(
-            ErrorKind::Config,
-            "the database login is a superuser or has BYPASSRLS: row-level security would not hold",
-        )),
+        Login::SetRole => Ok(()),
+        Login::Direct if unbound => Err(refused("is a superuser or has BYPASSRLS".to_owned())),
+        Login::Direct if trusted => Err(refused(format!(
+            "is a member of the role {} or {}",
+            names.owner, names.system
+        ))),
+        Login::Direct => Ok(()),
     }
 }

@@ -283,6 +283,14 @@ async fn members_of_the_roles_log_in_directly_and_an_administrator_needs_no_supe
             .unwrap(),
     )
     .await;
+    // It may become the roles behind row-level security, so nothing would bind it as itself.
+    let direct = config(&admin, "a").with_login(Login::Direct);
+    let error = refused(direct, &keys()).await;
+    assert_eq!(error.kind(), ErrorKind::Config, "{error:?}");
+    assert!(
+        error.to_string().contains(&format!("{prefix}_owner")),
+        "{error}"
+    );
 
     let roles = format!("{prefix}_app, {prefix}_processor, {prefix}_sequencer");
     database
@@ -293,7 +301,27 @@ async fn members_of_the_roles_log_in_directly_and_an_administrator_needs_no_supe
     let direct = config(&login, "l")
         .with_login(Login::Direct)
         .without_prepared_statements();
-    works(&PostgresStore::connect(direct, &keys()).await.unwrap()).await;
+    works(
+        &PostgresStore::connect(direct.clone(), &keys())
+            .await
+            .unwrap(),
+    )
+    .await;
+    let unbound = [
+        direct.clone().with_processor_url(url(&admin, "a")),
+        direct.clone().with_sequencer_url(database.url()),
+        direct
+            .with_processor_url(url(&login, "l"))
+            .with_sequencer_url(url(&admin, "a")),
+    ];
+    for unbound in unbound {
+        let error = refused(unbound, &keys()).await;
+        assert_eq!(error.kind(), ErrorKind::Config, "{error:?}");
+        assert!(
+            error.to_string().contains("row-level security"),
+            "of any of the logins: {error}"
+        );
+    }
     let error = migrate(&config(&login, "l"), &keys()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Denied, "{error:?}");
     drop(database);

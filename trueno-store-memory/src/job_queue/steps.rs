@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use trueno_core::error::{Error, ErrorKind, Result};
 use trueno_core::id::{JobId, ScanId};
-use trueno_core::model::{Job, JobPayload, JobStatus, NewJob, Scan};
+use trueno_core::model::{Job, JobStatus, NewJob, Scan};
 use trueno_core::port::tenant_store::scan_end;
 use trueno_core::port::{CancelOutcome, Claim, Enqueued, FinishOutcome, JobOutcome, LeaseRef};
 use trueno_core::state::job::{self, JobEvent, JobState};
@@ -34,7 +34,7 @@ impl Draft {
     }
 
     fn enqueue_one(&mut self, new: NewJob, now: Timestamp) -> Result<Enqueued> {
-        valid(&new)?;
+        new.check()?;
         if self.jobs.contains(&new.id) {
             return Err(Error::new(
                 ErrorKind::AlreadyExists,
@@ -231,25 +231,4 @@ impl Draft {
             last_error: row.last_error,
         })
     }
-}
-
-/// The rules of `NewJob`'s constructors, once more: its fields are public.
-fn valid(new: &NewJob) -> Result<()> {
-    if !(1..=100).contains(&new.max_attempts) {
-        return Err(Error::invalid("max attempts", "needs 1 to 100"));
-    }
-    let well_formed = |key: &String| (1..=200).contains(&key.len()) && !key.contains('\0');
-    if !new.dedupe_key.as_ref().is_none_or(well_formed) {
-        return Err(Error::invalid(
-            "dedupe key",
-            "needs 1 to 200 bytes without NUL",
-        ));
-    }
-    if new.payload.body.to_string().len() > JobPayload::MAX_BYTES {
-        return Err(Error::invalid(
-            "job payload",
-            "is larger than 64 KiB as JSON",
-        ));
-    }
-    Ok(())
 }

@@ -51,8 +51,9 @@ pub struct MigrationReport {
 pub async fn migrate(config: &PostgresConfig, keys: &KeyFile) -> Result<MigrationReport> {
     let names = config.names()?;
     let mut connection = pool::connect(config, &config.url).await?;
-    server::check(pool::server_version(&mut connection).await?)?;
-    roles::ensure(&mut connection, &names).await?;
+    let server_version = pool::server_version(&mut connection).await?;
+    server::check(server_version)?;
+    roles::ensure(&mut connection, &names, server_version).await?;
     let report = in_one_transaction(&mut connection, &names, keys).await?;
     // Committed already; a goodbye that is lost changes nothing.
     let _ = connection.close().await;

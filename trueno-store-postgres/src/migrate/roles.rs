@@ -15,7 +15,21 @@ const TRIES: u32 = 50;
 
 /// Makes the roles that are missing, refuses those that could pass row-level security by, and lets
 /// the login act for them.
-pub(super) async fn ensure(connection: &mut PgConnection, names: &Names) -> Result<()> {
+///
+/// Membership alone lets no login act for a role on PostgreSQL 16 and later: there, whoever creates a
+/// role becomes its member with ADMIN only, and needs the SET option for `set role` and for giving
+/// objects to it. The login may grant that to itself. It is not to inherit anything: migrations and
+/// the store always take a role on.
+pub(super) async fn ensure(
+    connection: &mut PgConnection,
+    names: &Names,
+    server_version: u32,
+) -> Result<()> {
+    let (privilege, options) = if server_version >= 160_000 {
+        ("set", " with inherit false, set true")
+    } else {
+        ("member", "")
+    };
     let all = [
         &names.owner,
         &names.system,
@@ -32,10 +46,11 @@ pub(super) async fn ensure(connection: &mut PgConnection, names: &Names) -> Resu
     let (login, is_super) = (login.text("name")?, login.flag("super")?);
     for role in all {
         ensure_one(connection, role).await?;
-        if !is_super && !is_member(connection, role).await? {
+        if !is_super && !may(connection, role, privilege).await? {
             // Checked names, and the login's own, quoted.
             let login = login.replace('"', "\"\"");
-            retried(connection, &format!("grant \"{role}\" to \"{login}\"")).await?;
+            let grant = format!("grant \"{role}\" to \"{login}\"{options}");
+            retried(connection, &grant).await?;
         }
     }
     Ok(())
@@ -62,13 +77,14 @@ async fn ensure_one(connection: &mut PgConnection, role: &str) -> Result<()> {
     }
 }
 
-async fn is_member(connection: &mut PgConnection, role: &str) -> Result<bool> {
-    let row = sqlx::query("select pg_has_role(current_user, $1, 'member') as member")
+async fn may(connection: &mut PgConnection, role: &str, privilege: &str) -> Result<bool> {
+    let row = sqlx::query("select pg_has_role(current_user, $1, $2) as may")
         .bind(role)
+        .bind(privilege)
         .fetch_one(connection)
         .await
         .map_err(error::statement)?;
-    row.flag("member")
+    row.flag("may")
 }
 
 /// Runs a statement on roles, again where another process changed the same role at the same time.

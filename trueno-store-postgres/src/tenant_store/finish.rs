@@ -1,6 +1,6 @@
 //! The end of a job, and what ends or begins with it.
 
-use trueno_core::error::{Error, Result};
+use trueno_core::error::{Applied, Error, ErrorKind, Result};
 use trueno_core::id::ScanId;
 use trueno_core::model::{EventDraft, JobStatus};
 use trueno_core::port::tenant_store::scan_end;
@@ -23,22 +23,32 @@ pub(super) async fn finish(
     events::check(&event)?;
     let reference = lease.reference();
     let mut tx = store.begin_processor().await?;
-    let Ended::Now { status, .. } = end_attempt(&mut tx, reference, &outcome).await? else {
+    let ending = async {
+        let Ended::Now { status, .. } = end_attempt(&mut tx, reference, &outcome).await? else {
+            return Ok(Finished::AlreadySettled);
+        };
+        let next = if status == JobStatus::Succeeded {
+            jobs::enqueue(&mut tx, outcome.next).await?
+        } else {
+            Vec::new()
+        };
+        let actor = lease.scope().actor();
+        events::stage(&mut tx, store.ids(), reference.organization, actor, event).await?;
+        Ok(Finished::Applied { job: status, next })
+    };
+    let finished = match ending.await {
+        Ok(finished) => finished,
+        Err(error) => return Err(tx.fail(error).await),
+    };
+    let Finished::Applied { job, next } = &finished else {
         tx.rollback().await?;
-        return Ok(Finished::AlreadySettled);
+        return Ok(finished);
     };
-    let next = if status == JobStatus::Succeeded {
-        jobs::enqueue(&mut tx, outcome.next).await?
-    } else {
-        Vec::new()
-    };
-    let actor = lease.scope().actor();
-    events::stage(&mut tx, store.ids(), reference.organization, actor, event).await?;
     tx.commit().await?;
-    if !next.is_empty() || !status.is_terminal() {
+    if !next.is_empty() || !job.is_terminal() {
         store.wake();
     }
-    Ok(Finished::Applied { job: status, next })
+    Ok(finished)
 }
 
 /// What ending an attempt did.
@@ -76,10 +86,7 @@ pub(crate) async fn end_attempt(
         _ => None,
     };
     jobs::release(tx, lease.organization, lease.job, &to, last_error).await?;
-    let scan = match scan_end(to.status, outcome) {
-        Some(event) => end_scan(tx, lease, to.status, event).await?,
-        None => None,
-    };
+    let scan = end_scan(tx, lease, to.status, outcome).await?;
     Ok(Ended::Now {
         status: to.status,
         scan,
@@ -90,16 +97,31 @@ async fn end_scan(
     tx: &mut Tx,
     lease: LeaseRef,
     job: JobStatus,
-    event: ScanEvent,
+    outcome: &FinishOutcome,
 ) -> Result<Option<(ScanId, ScanEvent)>> {
-    let Some(scan) = scans::of_job(tx, lease.organization, lease.job).await? else {
-        // A success that completes a scan names one; other ends concern whatever scan there is.
-        return if job == JobStatus::Succeeded {
-            Err(Error::not_found("scan"))
-        } else {
-            Ok(None)
-        };
-    };
-    scans::apply(tx, lease.organization, scan, &event, None).await?;
-    Ok(Some((scan, event)))
+    let event = scan_end(job, outcome);
+    if event.is_none() && job != JobStatus::Succeeded {
+        return Ok(None);
+    }
+    let scan = scans::of_job(tx, lease.organization, lease.job).await?;
+    match (scan, event) {
+        (Some(scan), Some(event)) => {
+            scans::apply(tx, lease.organization, scan, &event, None).await?;
+            Ok(Some((scan, event)))
+        }
+        // Nothing would ever end the scan.
+        (Some(_), None) => Err(wrong("the job runs a scan; say how it ends")),
+        (None, Some(_)) if job == JobStatus::Succeeded => {
+            Err(wrong("the job runs no scan that could end"))
+        }
+        (None, _) => Ok(None),
+    }
+}
+
+fn wrong(problem: &str) -> Error {
+    Error::new(
+        ErrorKind::InvalidInput,
+        format!("outcome of the scan: {problem}"),
+    )
+    .with_applied(Applied::No)
 }

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use std::collections::BTreeMap;
 
-use trueno_core::error::Result;
+use trueno_core::error::{Applied, Error, ErrorKind, Result};
 use trueno_core::id::{CloudAccountId, OrganizationId, ScanId};
 use trueno_core::model::{Coverage, Resource, Scan, ScanProgress, TaskKey};
 use trueno_core::port::tenant_store::FindingUpsert;
@@ -28,7 +28,20 @@ pub(super) struct PgIngest {
 
 pub(super) async fn open(store: &PostgresStore, lease: LeaseRef) -> Result<PgIngest> {
     let mut tx = store.begin_processor().await?;
-    context::enter_lease(&mut tx, lease).await?;
+    let scan = match enter(&mut tx, lease).await {
+        Ok(scan) => scan,
+        Err(error) => return Err(tx.fail(error).await),
+    };
+    Ok(PgIngest {
+        tx: Some(tx),
+        lease,
+        scan,
+    })
+}
+
+/// Enters a lease, and reads the scan that its job runs.
+async fn enter(tx: &mut Tx, lease: LeaseRef) -> Result<Option<(ScanId, CloudAccountId)>> {
+    context::enter_lease(tx, lease).await?;
     let query =
         tx.query("select id, account_id from scan where organization_id = $1 and job_id = $2");
     let row = query
@@ -37,15 +50,8 @@ pub(super) async fn open(store: &PostgresStore, lease: LeaseRef) -> Result<PgIng
         .fetch_optional(tx.connection())
         .await
         .map_err(error::statement)?;
-    let scan = match row {
-        Some(row) => Some((row.id("id")?, row.id("account_id")?)),
-        None => None,
-    };
-    Ok(PgIngest {
-        tx: Some(tx),
-        lease,
-        scan,
-    })
+    row.map(|row| Ok((row.id("id")?, row.id("account_id")?)))
+        .transpose()
 }
 
 impl PgIngest {
@@ -107,8 +113,10 @@ impl Ingest for PgIngest {
         let mut tx = self.take()?;
         let committed = async {
             // The job is still this lease's, since it is locked; whether time ran out is asked last.
-            context::enter_lease(&mut tx, self.lease).await?;
-            tx.commit().await
+            match context::enter_lease(&mut tx, self.lease).await {
+                Ok(()) => tx.commit().await,
+                Err(error) => Err(tx.fail(error).await),
+            }
         };
         committed
             .await
@@ -180,9 +188,9 @@ async fn set_progress(
 ) -> Result<()> {
     let query = tx.query(
         "update scan set tasks = $3, tasks_done = $4, resources = $5, version = version + 1
-         where organization_id = $1 and id = $2",
+         where organization_id = $1 and id = $2 and status = 'running'",
     );
-    query
+    let updated = query
         .bind(organization.as_uuid())
         .bind(scan.as_uuid())
         .bind(bigint("tasks", progress.tasks)?)
@@ -191,5 +199,12 @@ async fn set_progress(
         .execute(tx.connection())
         .await
         .map_err(error::statement)?;
+    if updated.rows_affected() == 0 {
+        return Err(Error::new(
+            ErrorKind::InvalidTransition,
+            "the scan does not run: only a running one has progress",
+        )
+        .with_applied(Applied::No));
+    }
     Ok(())
 }

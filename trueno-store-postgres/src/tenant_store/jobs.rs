@@ -27,8 +27,12 @@ view::reads! {
 #[async_trait]
 impl JobWrites for PgUnitOfWork {
     async fn enqueue(&mut self, jobs: Vec<NewJob>) -> Result<Vec<Enqueued>> {
-        let enqueued = step!(self, enqueue, tx => enqueue(&mut tx, jobs))?;
-        self.enqueued = true;
+        let enqueued: Vec<Enqueued> = step!(self, enqueue, tx => enqueue(&mut tx, jobs))?;
+        self.created
+            .extend(enqueued.iter().filter_map(|answer| match answer {
+                Enqueued::Created(job) => Some(*job),
+                Enqueued::Duplicate(_) => None,
+            }));
         Ok(enqueued)
     }
 
@@ -78,6 +82,7 @@ pub(crate) async fn enqueue(tx: &mut Tx, jobs: Vec<NewJob>) -> Result<Vec<Enqueu
     if jobs.is_empty() {
         return Ok(Vec::new());
     }
+    jobs.iter().try_for_each(NewJob::check)?;
     let query = tx.query("select created, job_id from enqueue($1, $2, $3, $4, $5, $6, $7, $8)");
     let rows = query
         .bind(jobs.iter().map(|job| job.id.as_uuid()).collect::<Vec<_>>())

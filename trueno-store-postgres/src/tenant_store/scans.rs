@@ -30,7 +30,9 @@ view::reads! {
 #[async_trait]
 impl ScanWrites for PgUnitOfWork {
     async fn insert_scan(&mut self, new: NewScan) -> Result<Scan> {
-        step!(self, insert_scan, tx => insert(&mut tx, self.organization(), self.actor(), new))
+        let scan: Scan = step!(self, insert_scan, tx => insert(&mut tx, self.organization(), self.actor(), new))?;
+        self.awaited.insert(scan.job);
+        Ok(scan)
     }
 }
 
@@ -112,7 +114,7 @@ async fn insert(
 }
 
 /// The scan that a job runs, if it runs one.
-pub(super) async fn of_job(
+pub(crate) async fn of_job(
     tx: &mut Tx,
     organization: OrganizationId,
     job: JobId,

@@ -1,9 +1,11 @@
 //! The write door of members.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use trueno_core::access::OrgScope;
 use trueno_core::error::{Applied, Error, ErrorKind, Result};
-use trueno_core::id::{AuditEventId, OrganizationId};
+use trueno_core::id::{AuditEventId, JobId, OrganizationId};
 use trueno_core::model::{Actor, EventDraft};
 use trueno_core::port::UnitOfWork;
 
@@ -18,8 +20,10 @@ pub(super) struct PgUnitOfWork {
     tx: Option<Tx>,
     store: PostgresStore,
     scope: OrgScope,
-    /// Jobs were enqueued: workers are woken up after the commit.
-    pub(super) enqueued: bool,
+    /// Jobs that scans were added for: each has to be enqueued here too.
+    pub(super) awaited: BTreeSet<JobId>,
+    /// Jobs that were enqueued: workers are woken up after the commit.
+    pub(super) created: BTreeSet<JobId>,
 }
 
 impl PgUnitOfWork {
@@ -28,7 +32,8 @@ impl PgUnitOfWork {
             tx: Some(tx),
             store,
             scope,
-            enqueued: false,
+            awaited: BTreeSet::new(),
+            created: BTreeSet::new(),
         }
     }
 
@@ -46,6 +51,18 @@ impl PgUnitOfWork {
 
     pub(super) fn put_back(&mut self, tx: Tx) {
         self.tx = Some(tx);
+    }
+
+    /// A scan whose job nobody enqueued would stay queued for good: nothing would ever end it.
+    fn require_jobs_of_scans(&self) -> Result<()> {
+        match self.awaited.difference(&self.created).next() {
+            None => Ok(()),
+            Some(job) => Err(Error::new(
+                ErrorKind::InvalidInput,
+                format!("scan: its job {job} has to be enqueued in the same unit of work"),
+            )
+            .with_applied(Applied::No)),
+        }
     }
 }
 
@@ -67,7 +84,10 @@ macro_rules! step {
                 $unit.put_back($tx);
                 Ok(answer)
             }
-            Err(error) => Err(error.with_operation(concat!("tenant_store.", stringify!($name)))),
+            Err(error) => Err($tx
+                .fail(error)
+                .await
+                .with_operation(concat!("tenant_store.", stringify!($name)))),
         }
     }};
 }
@@ -79,6 +99,7 @@ impl UnitOfWork for PgUnitOfWork {
     async fn commit(mut self: Box<Self>, event: EventDraft) -> Result<AuditEventId> {
         let mut tx = self.take()?;
         let committed = async {
+            self.require_jobs_of_scans()?;
             let organization = self.organization();
             let id =
                 events::stage(&mut tx, self.store.ids(), organization, self.actor(), event).await?;
@@ -88,7 +109,7 @@ impl UnitOfWork for PgUnitOfWork {
         let id = committed
             .await
             .map_err(|error: Error| error.with_operation("tenant_store.commit"))?;
-        if self.enqueued {
+        if !self.created.is_empty() {
             self.store.wake();
         }
         Ok(id)

@@ -226,6 +226,39 @@ pub async fn enqueueing_needs_a_scope_that_writes(w: World) {
     assert_eq!(w.claimable().await, [], "nothing was enqueued");
 }
 
+/// A job whose public fields break the rules of its constructors is refused with its whole batch.
+pub async fn a_job_that_breaks_the_rules_is_refused(w: World) {
+    let tenant = w.organization().await;
+    let broken = |breaking: fn(&mut NewJob)| {
+        let mut job = w.job();
+        breaking(&mut job);
+        job
+    };
+    for (job, what) in [
+        (broken(|job| job.max_attempts = 0), "no attempt"),
+        (broken(|job| job.max_attempts = 101), "too many attempts"),
+        (
+            broken(|job| job.dedupe_key = Some(String::new())),
+            "an empty key",
+        ),
+        (
+            broken(|job| job.dedupe_key = Some("k".repeat(201))),
+            "a long key",
+        ),
+        (
+            broken(|job| job.payload.body = json!("p".repeat(JobPayload::MAX_BYTES))),
+            "a large payload",
+        ),
+    ] {
+        let batch = vec![w.job(), job.clone()];
+        let answer = w.queue.enqueue(&tenant.scan, batch).await;
+        refused(answer, ErrorKind::InvalidInput, what);
+        let mut unit = w.begin_scan(&tenant).await;
+        refused(unit.enqueue(vec![job]).await, ErrorKind::InvalidInput, what);
+    }
+    assert_eq!(w.claimable().await, [], "P2: nothing was enqueued");
+}
+
 fn failed(retryable: bool, retry_after: Duration) -> JobOutcome {
     JobOutcome::Failed {
         error: "it broke".to_owned(),

@@ -57,6 +57,7 @@ macro_rules! for_each_job_queue_case {
                 a_dedupe_key_is_free_again_after_the_end,
                 a_dedupe_key_counts_per_organization_and_kind,
                 enqueueing_needs_a_scope_that_writes,
+                a_job_that_breaks_the_rules_is_refused,
             }
             claim {
                 jobs_come_by_priority_then_run_at_then_id,
@@ -78,6 +79,8 @@ macro_rules! for_each_job_queue_case {
                 an_expired_session_stays_over_after_recovery,
                 a_heartbeat_tells_of_what_is_held,
                 bad_heartbeats_are_refused,
+                a_shorter_claim_or_heartbeat_does_not_shorten_leases,
+                a_job_claimed_again_by_its_session_is_held_once,
             }
             settle {
                 a_batch_is_settled_one_by_one,
@@ -87,6 +90,7 @@ macro_rules! for_each_job_queue_case {
                 the_last_failed_attempt_is_the_end,
                 a_returned_job_is_claimable_at_once,
                 a_lease_with_another_part_settles_nothing,
+                a_success_that_would_strand_a_scan_refuses_the_batch,
             }
             recover {
                 a_lost_lease_is_counted_apart_from_failed_attempts,

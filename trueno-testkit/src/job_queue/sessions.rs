@@ -197,3 +197,74 @@ pub async fn bad_heartbeats_are_refused(w: World) {
         refused(answer, ErrorKind::InvalidInput, what);
     }
 }
+
+/// What a session holds was promised until a moment: a claim or heartbeat that asks for less than is
+/// left does not bring it forward.
+pub async fn a_shorter_claim_or_heartbeat_does_not_shorten_leases(w: World) {
+    let tenant = w.organization().await;
+    w.enqueue(&tenant, w.job()).await;
+    let request = w.claim_request(1);
+    let before = w.now().await;
+    let claim = w.queue.claim(&request).await.unwrap().remove(0);
+    let after = w.now().await;
+    let short = Duration::from_secs(1);
+    let beat = w.queue.heartbeat(request.session, short).await.unwrap();
+    near(
+        beat.expires_at,
+        before + LEASE,
+        after + LEASE,
+        "when the leases run out after a short heartbeat",
+    );
+    w.enqueue(&tenant, w.job()).await;
+    let request = request.with_lease_for(short);
+    let second = w.queue.claim(&request).await.unwrap().remove(0);
+    near(
+        second.expires_at,
+        before + LEASE,
+        after + LEASE,
+        "when the leases run out after a short claim",
+    );
+    w.advance(MOST_OF_IT).await;
+    for claim in [claim, second] {
+        assert_eq!(
+            succeed(&w, claim.lease).await,
+            SettleOutcome::Settled(JobStatus::Succeeded)
+        );
+    }
+}
+
+/// A job that a session gave back and was handed again is one job that it holds: told of once, and
+/// recovered once.
+pub async fn a_job_claimed_again_by_its_session_is_held_once(w: World) {
+    let tenant = w.organization().await;
+    let job = w.enqueue(&tenant, w.job()).await;
+    let request = w.claim_request(1);
+    let mut last = None;
+    for _ in 0..3 {
+        let claim = w.queue.claim(&request).await.unwrap().remove(0);
+        if let Some(lease) = last.replace(claim.lease) {
+            assert_ne!(lease.token, claim.lease.token);
+        }
+        let held = w
+            .queue
+            .heartbeat(request.session, LEASE)
+            .await
+            .unwrap()
+            .held;
+        assert_eq!(
+            held.iter().map(|held| held.lease).collect::<Vec<_>>(),
+            [claim.lease]
+        );
+        let outcome = JobOutcome::Returned;
+        let lease = claim.lease;
+        w.queue
+            .settle(vec![Settlement { lease, outcome }])
+            .await
+            .unwrap();
+    }
+    w.queue.claim(&request).await.unwrap();
+    w.lose_leases().await;
+    let recovered = w.queue.recover_expired(10).await.unwrap();
+    assert_eq!((recovered.requeued, recovered.dead), (1, 0));
+    assert_eq!(w.read_job(&tenant, job).await.lost_leases, 1);
+}

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use trueno_core::model::JobStatus;
+use trueno_core::error::ErrorKind;
+use trueno_core::model::{JobStatus, ScanStatus};
 use trueno_core::port::{JobOutcome, LeaseRef, SettleOutcome, Settlement, WaitReason};
 
 use super::World;
-use crate::suite::near;
+use crate::suite::{near, refused};
 
 fn failed(retryable: bool, retry_after: u64) -> JobOutcome {
     let retry_after = Duration::from_secs(retry_after);
@@ -270,5 +271,46 @@ pub async fn a_lease_with_another_part_settles_nothing(w: World) {
         w.job_status(&other, theirs.job).await,
         JobStatus::Running,
         "P1: nor theirs"
+    );
+}
+
+/// P2: a job that runs a scan succeeds through `finish`, which ends the scan with it. Settled here, it
+/// would leave a scan that never ends: the whole batch is refused, and nothing of it is settled.
+pub async fn a_success_that_would_strand_a_scan_refuses_the_batch(w: World) {
+    let tenant = w.organization().await;
+    let run = w.running_scan(&tenant).await;
+    let plain = w.enqueue(&tenant, w.job()).await;
+    let lease = w.claim_one().await.reference();
+    let succeeded = |lease| Settlement {
+        lease,
+        outcome: JobOutcome::Succeeded,
+    };
+    let scans = run.lease.reference();
+    for batch in [
+        vec![succeeded(scans)],
+        vec![succeeded(lease), succeeded(scans)],
+    ] {
+        let answer = w.queue.settle(batch).await;
+        refused(answer, ErrorKind::InvalidInput, "P2: a scan without an end");
+        for job in [run.job, plain] {
+            assert_eq!(
+                w.job_status(&tenant, job).await,
+                JobStatus::Running,
+                "P2: nothing of the batch was settled"
+            );
+        }
+    }
+    assert_eq!(
+        w.read_scan(&tenant, run.scan).await.status,
+        ScanStatus::Running
+    );
+    let batch = vec![succeeded(w.forged(scans)), succeeded(lease)];
+    assert_eq!(
+        w.queue.settle(batch).await.unwrap(),
+        [
+            SettleOutcome::Stale,
+            SettleOutcome::Settled(JobStatus::Succeeded)
+        ],
+        "P3: a lease that is not held refuses nothing"
     );
 }

@@ -397,6 +397,38 @@ pub async fn a_scan_that_never_began_is_not_completed(w: World) {
     assert_eq!(finish_events(&w, &tenant).await, 0);
 }
 
+/// P2: a success ends the scan that its job runs, and says how; nothing else would. One that ends a
+/// scan where there is none is refused too. The lease is still held.
+pub async fn a_success_says_how_its_scan_ends(w: World) {
+    let tenant = w.organization().await;
+    let run = w.running_scan(&tenant).await;
+    let silent = FinishOutcome::new(JobOutcome::Succeeded).with_next(vec![w.job()]);
+    let answer = w.store.finish(&run.lease, silent, event()).await;
+    refused(answer, ErrorKind::InvalidInput, "P2: a scan without an end");
+    let scan = w.read_scan(&tenant, run.scan).await;
+    assert_eq!(scan.status, ScanStatus::Running, "P2: the scan");
+    assert_eq!(w.claimable().await, [], "P2: what was to follow");
+
+    let job = w.enqueue(&tenant, w.job()).await;
+    let lease = w.claim_one().await;
+    let answer = w.store.finish(&lease, completed(true), event()).await;
+    refused(answer, ErrorKind::InvalidInput, "P2: an end without a scan");
+    for job in [run.job, job] {
+        assert_eq!(w.job_status(&tenant, job).await, JobStatus::Running);
+    }
+    assert_eq!(finish_events(&w, &tenant).await, 0, "P2: the event");
+
+    let plain = FinishOutcome::new(JobOutcome::Succeeded);
+    assert_eq!(
+        finish(&w, &lease, plain).await,
+        applied(JobStatus::Succeeded)
+    );
+    assert_eq!(
+        finish(&w, &run.lease, completed(true)).await,
+        applied(JobStatus::Succeeded)
+    );
+}
+
 async fn later(w: &World) -> jiff::Timestamp {
     w.now().await + Duration::from_secs(3_600)
 }

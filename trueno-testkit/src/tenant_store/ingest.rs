@@ -489,3 +489,38 @@ pub async fn a_settled_job_writes_no_more(w: World) {
     );
     assert_nothing_written(&w, &tenant, run.scan).await;
 }
+
+/// A scan that was not said to run has no progress yet.
+pub async fn only_a_running_scan_has_progress(w: World) {
+    let tenant = w.organization().await;
+    let account = w.account(&tenant).await;
+    let requested = w.request_scan(&tenant, &account).await;
+    let lease = w.claim_one().await;
+    let progress = ScanProgress {
+        tasks: 4,
+        tasks_done: 1,
+        resources: 2,
+    };
+    let mut ingest = w.store.ingest(&lease).await.unwrap();
+    let answer = ingest.set_progress(progress).await;
+    refused(
+        answer,
+        ErrorKind::InvalidTransition,
+        "progress of a scan that waits",
+    );
+    drop(ingest);
+    let scan = w.read_scan(&tenant, requested.scan).await;
+    assert_eq!(
+        (scan.status, scan.progress),
+        (ScanStatus::Queued, ScanProgress::default())
+    );
+
+    w.start(&lease, 4).await;
+    let mut ingest = w.store.ingest(&lease).await.unwrap();
+    ingest.set_progress(progress).await.unwrap();
+    ingest.commit().await.unwrap();
+    assert_eq!(
+        w.read_scan(&tenant, requested.scan).await.progress,
+        progress
+    );
+}

@@ -148,6 +148,7 @@ macro_rules! for_each_tenant_store_case {
                 a_lease_opens_no_unit_of_work,
                 after_an_error_it_is_spent,
                 an_event_is_as_drafted_by_whom_and_when,
+                a_scan_commits_with_its_job_or_not_at_all,
             }
             accounts {
                 a_connection_keeps_what_it_was_given,
@@ -190,6 +191,7 @@ macro_rules! for_each_tenant_store_case {
                 a_lease_without_a_scan_writes_nothing,
                 a_large_batch_is_applied,
                 a_settled_job_writes_no_more,
+                only_a_running_scan_has_progress,
             }
             fencing {
                 a_lease_that_ran_out_is_worth_nothing,
@@ -211,6 +213,7 @@ macro_rules! for_each_tenant_store_case {
                 a_job_without_a_scan_finishes,
                 a_refused_finish_changes_nothing,
                 a_scan_that_never_began_is_not_completed,
+                a_success_says_how_its_scan_ends,
             }
             outbox {
                 events_come_in_order_until_forgotten,

@@ -241,3 +241,41 @@ pub async fn an_event_is_as_drafted_by_whom_and_when(w: World) {
     assert_eq!(event.details, draft.details);
     near(event.occurred_at, before, w.now().await, "when it happened");
 }
+
+/// P2: a scan is committed with the job that runs it, or not at all: without one, or with one that a
+/// live job of its key stands for, nothing would ever end it.
+pub async fn a_scan_commits_with_its_job_or_not_at_all(w: World) {
+    let tenant = w.organization().await;
+    let account = w.account(&tenant).await;
+    let keyed = || w.job().with_dedupe_key("nightly").unwrap();
+    let live = w.enqueue(&tenant, keyed()).await;
+    w.forget_staged().await;
+    for job in [None, Some(w.job()), Some(keyed())] {
+        let requested = Requested {
+            scan: w.id(),
+            job: w.id(),
+        };
+        let mut unit = w.begin_scan(&tenant).await;
+        unit.insert_scan(w.new_scan(&account, requested))
+            .await
+            .unwrap();
+        if let Some(mut job) = job {
+            // Another job's id, or the right one that is a duplicate.
+            if job.dedupe_key.is_some() {
+                job.id = requested.job;
+            }
+            unit.enqueue(vec![job]).await.unwrap();
+        }
+        let event = EventDraft::new("scan.requested", "scan", requested.scan);
+        let answer = unit.commit(event).await;
+        refused(answer, ErrorKind::InvalidInput, "P2: a scan without a job");
+        refused(
+            w.view(&tenant).await.scan(requested.scan).await,
+            ErrorKind::NotFound,
+            "P2: the scan",
+        );
+    }
+    assert_eq!(w.actions_of(&tenant).await, [] as [&str; 0], "P2: no event");
+    assert_eq!(w.claimable().await, [live], "P2: no job");
+    w.request_scan(&tenant, &account).await;
+}
