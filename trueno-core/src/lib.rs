@@ -13,6 +13,32 @@
 //! | [`AuditSink`](port::AuditSink) | keeps history that verifies | `trueno-store-memory` |
 //!
 //! What it promises has ids, P1 to P11: see [`promise`].
+//!
+//! A processor is put together from ports, whatever implements them:
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use trueno_core::check::Engine;
+//! use trueno_core::clock::SystemClock;
+//! use trueno_core::error::Result;
+//! use trueno_core::id::IdSource;
+//! use trueno_core::port::{CloudScanner, JobQueue, TenantStore};
+//! use trueno_core::runtime::scan::{ScanConfig, ScanHandler};
+//! use trueno_core::runtime::{Processor, ProcessorConfig};
+//!
+//! fn processor(
+//!     queue: Arc<dyn JobQueue>,
+//!     store: Arc<dyn TenantStore>,
+//!     scanner: Arc<dyn CloudScanner>,
+//!     checks: Arc<Engine>,
+//! ) -> Result<Processor> {
+//!     let clock = Arc::new(SystemClock);
+//!     let scans = ScanHandler::new(vec![scanner], checks, clock.clone(), ScanConfig::default());
+//!     let config = ProcessorConfig::new("worker 1").with_concurrency(8);
+//!     Processor::new(queue, store, vec![Arc::new(scans)], config, clock, IdSource::random())
+//! }
+//! ```
 
 pub mod access;
 pub mod check;

@@ -1,41 +1,40 @@
 //! What becomes of findings after another look.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 use crate::model::{FindingDraft, FindingStatus};
 
 use super::{CoverageMap, Engine};
 
-/// Keys that a look settled, besides those it found.
+/// Works out which findings a look resolves: those that stood, that a complete look would have
+/// found again, and that it neither found nor failed to tell (P8). Holds their keys and no more.
 #[derive(Clone, Debug, Default)]
 pub struct Reconciliation {
-    found: HashSet<String>,
-    undetermined: HashSet<String>,
+    unseen: BTreeSet<String>,
 }
 
 impl Reconciliation {
+    /// Before the look: this finding stands. What the look cannot see completely is left alone.
+    pub fn stands(&mut self, finding: &FindingDraft, engine: &Engine, coverage: &CoverageMap) {
+        if engine.looked_completely(finding, coverage) {
+            self.unseen.insert(finding.key.clone());
+        }
+    }
+
     /// The look found it.
     pub fn found(&mut self, key: &str) {
-        self.found.insert(key.to_owned());
+        self.unseen.remove(key);
     }
 
     /// The look could not tell.
     pub fn undetermined(&mut self, key: &str) {
-        self.undetermined.insert(key.to_owned());
+        self.unseen.remove(key);
     }
 
-    /// Whether a finding that stands is resolved: a complete look neither found it nor failed to
-    /// tell (P8).
+    /// After the look: the keys of the findings that it resolves, sorted.
     #[must_use]
-    pub fn resolves(
-        &self,
-        standing: &FindingDraft,
-        engine: &Engine,
-        coverage: &CoverageMap,
-    ) -> bool {
-        !self.found.contains(&standing.key)
-            && !self.undetermined.contains(&standing.key)
-            && engine.looked_completely(standing, coverage)
+    pub fn resolved(self) -> Vec<String> {
+        self.unseen.into_iter().collect()
     }
 }
 

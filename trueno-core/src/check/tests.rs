@@ -359,9 +359,9 @@ fn an_override_that_means_nothing_is_refused_with_what_is_allowed() {
 fn a_finding_is_resolved_by_a_complete_look_that_does_not_find_it() {
     let engine = engine();
     let standing = found(&engine, &disk("d-1", "one"));
-    let unseen = Reconciliation::default();
-    assert!(unseen.resolves(&standing, &engine, &complete("one")));
-    assert!(!unseen.resolves(&standing, &engine, &complete("two")));
+    let unseen = |_: &mut Reconciliation| ();
+    assert!(resolves(&standing, &engine, &complete("one"), unseen));
+    assert!(!resolves(&standing, &engine, &complete("two"), unseen));
     for (disks, hosts) in [
         (CoverageStatus::Denied, CoverageStatus::Complete),
         (CoverageStatus::Complete, CoverageStatus::Throttled),
@@ -369,7 +369,7 @@ fn a_finding_is_resolved_by_a_complete_look_that_does_not_find_it() {
     ] {
         let partial = coverage(&[(DISK, "one", disks), (HOST, "one", hosts)]);
         assert!(
-            !unseen.resolves(&standing, &engine, &partial),
+            !resolves(&standing, &engine, &partial, unseen),
             "{disks} {hosts}"
         );
     }
@@ -378,30 +378,39 @@ fn a_finding_is_resolved_by_a_complete_look_that_does_not_find_it() {
         (DISK, "one", CoverageStatus::NotEnabled),
         (HOST, "one", CoverageStatus::NotEnabled),
     ]);
-    assert!(unseen.resolves(&standing, &engine, &gone));
+    assert!(resolves(&standing, &engine, &gone, unseen));
+}
+
+/// Whether a look that came to `outcome` resolves a finding that stood.
+fn resolves(
+    standing: &FindingDraft,
+    engine: &Engine,
+    coverage: &CoverageMap,
+    outcome: impl Fn(&mut Reconciliation),
+) -> bool {
+    let mut look = Reconciliation::default();
+    look.stands(standing, engine, coverage);
+    outcome(&mut look);
+    look.resolved() == [standing.key.clone()]
 }
 
 #[test]
 fn a_finding_that_was_found_or_could_not_be_told_stays() {
     let engine = engine();
     let standing = found(&engine, &disk("d-1", "one"));
-    let mut again = Reconciliation::default();
-    again.found(&standing.key);
-    assert!(!again.resolves(&standing, &engine, &complete("one")));
-    let mut unclear = Reconciliation::default();
-    unclear.undetermined(&standing.key);
-    assert!(!unclear.resolves(&standing, &engine, &complete("one")));
-    let mut other = Reconciliation::default();
-    other.found("toy.disk.loose/123456789012/one/d-2");
-    assert!(other.resolves(&standing, &engine, &complete("one")));
+    let all = complete("one");
+    let key = &standing.key;
+    assert!(!resolves(&standing, &engine, &all, |look| look.found(key)));
+    assert!(!resolves(&standing, &engine, &all, |look| look.undetermined(key)));
+    let another = "toy.disk.loose/123456789012/one/d-2";
+    assert!(resolves(&standing, &engine, &all, |look| look.found(another)));
 }
 
 #[test]
 fn a_check_that_no_longer_exists_resolves_nothing() {
     let standing = found(&engine(), &disk("d-1", "one"));
     let without = Engine::new(vec![Arc::new(Silent)], Arc::new(NoPrices)).unwrap();
-    let nothing = Reconciliation::default();
-    assert!(!nothing.resolves(&standing, &without, &complete("one")));
+    assert!(!resolves(&standing, &without, &complete("one"), |_| ()));
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! A live moto, over HTTP.
 
+use crate::support::database::Database;
+use crate::support::proxy::{Answer, Proxy};
 use crate::support::seeded::seeded;
 use crate::support::{User, assert_is_truth, json, run, text};
 
@@ -93,4 +95,49 @@ fn the_external_id_is_the_same_on_every_run_and_differs_by_role_and_key() {
     assert_ne!(id, &other.connect(role)["external_id"], "another key file");
     let condition = &first["trust_policy"]["Statement"][0]["Condition"];
     assert_eq!(&condition["StringEquals"]["sts:ExternalId"], id);
+}
+
+/// The life of a finding over four scans: found, not looked for, looked for and gone, back again.
+#[test]
+fn only_a_complete_look_resolves_a_finding_and_finding_it_again_reopens_it() {
+    let (user, database, account) = (User::new(), Database::create(), seeded());
+    let url = database.url();
+    let migrated = run(&mut user.trueno(&["migrate", "--store", &url]));
+    assert!(migrated.status.success(), "{}", text(&migrated));
+    let scan = |endpoint: &str, extra: &[&str]| {
+        let mut arguments = vec!["scan", "--ambient", "--format", "json", "--store", &url];
+        arguments.extend(["--as-of", &account.as_of]);
+        arguments.extend(extra);
+        json(&run(&mut user.trueno_at(endpoint, &arguments)))
+    };
+    let statuses = || {
+        database.query(
+            "select string_agg(distinct status, ',' order by status) from trueno.finding
+             where check_id = 'ec2.volume.unattached'",
+        )
+    };
+    scan(&account.endpoint, &[]);
+    assert_eq!(statuses(), "new");
+
+    // Under this threshold nothing is found; and the volumes cannot be read.
+    let gone = ["--set", "ec2.volume.unattached.min_age_days=3650"];
+    let blind = Proxy::start(&account.endpoint, |asked| {
+        if asked.action == "DescribeVolumes" {
+            Answer::Error(403, "UnauthorizedOperation")
+        } else {
+            Answer::Forward
+        }
+    });
+    let partial = scan(&blind.endpoint, &gone);
+    assert_eq!(partial["scan"]["status"], "partial");
+    assert_eq!(
+        statuses(),
+        "new",
+        "P8: nobody looked, so nothing is resolved"
+    );
+
+    scan(&account.endpoint, &gone);
+    assert_eq!(statuses(), "resolved");
+    scan(&account.endpoint, &[]);
+    assert_eq!(statuses(), "reopened");
 }

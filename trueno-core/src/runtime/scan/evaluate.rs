@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use crate::check::{CoverageMap, Engine, Evaluation, Reconciliation, Relations, reconcile};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ScanId;
-use crate::model::{CloudAccount, Finding, FindingDraft, FindingStatus, Resource, Scan};
+use crate::model::{CloudAccount, Finding, FindingStatus, Resource, Scan};
 use crate::port::tenant_store::FindingUpsert;
 use crate::port::{FindingFilter, Page, PageRequest, ResourceFilter};
 use crate::runtime::JobContext;
@@ -30,10 +30,10 @@ pub(super) struct Summary {
 }
 
 /// What is kept of an earlier finding while the account is looked at.
+#[derive(Clone, Copy)]
 struct Before {
     status: FindingStatus,
     last_scan: ScanId,
-    draft: FindingDraft,
 }
 
 pub(super) async fn evaluate(
@@ -65,8 +65,23 @@ pub(super) async fn evaluate(
     }
     summary.digest = HEXLOWER.encode(&hash.finalize());
 
-    let before = standing_and_past(context, account).await?;
     let mut reconciliation = Reconciliation::default();
+    let mut before = HashMap::new();
+    let mut findings = Findings::new(context, account);
+    while let Some(page) = findings.next().await? {
+        for Finding {
+            draft,
+            status,
+            last_scan,
+            ..
+        } in page
+        {
+            if stands(status) {
+                reconciliation.stands(&draft, engine, coverage);
+            }
+            before.insert(draft.key, Before { status, last_scan });
+        }
+    }
     let mut batch = Vec::new();
     let mut pages = Pages::new(context, scan);
     while let Some(page) = pages.next().await? {
@@ -98,12 +113,7 @@ pub(super) async fn evaluate(
     }
     put(context, batch).await?;
 
-    let resolved: Vec<String> = before
-        .into_values()
-        .filter(|before| stands(before.status))
-        .filter(|before| reconciliation.resolves(&before.draft, engine, coverage))
-        .map(|before| before.draft.key)
-        .collect();
+    let resolved = reconciliation.resolved();
     summary.resolved = resolved.len() as u64;
     if !resolved.is_empty() {
         let mut batch = context.store.ingest(&context.lease).await?;
@@ -134,35 +144,31 @@ async fn put(context: &JobContext, findings: Vec<FindingUpsert>) -> Result<()> {
     batch.commit().await
 }
 
-async fn standing_and_past(
-    context: &JobContext,
-    account: &CloudAccount,
-) -> Result<HashMap<String, Before>> {
-    let filter = FindingFilter::default().with_account(account.id);
-    let mut page = PageRequest::largest();
-    let mut before = HashMap::new();
-    loop {
-        context.proceed()?;
-        let mut view = context.store.read(context.lease.scope()).await?;
-        let Page { items, next } = view.findings(&filter, &page).await?;
-        for Finding {
-            draft,
-            status,
-            last_scan,
-            ..
-        } in items
-        {
-            before.insert(
-                draft.key.clone(),
-                Before {
-                    status,
-                    last_scan,
-                    draft,
-                },
-            );
+/// The account's findings, standing and past, a page at a time.
+struct Findings<'a> {
+    context: &'a JobContext,
+    filter: FindingFilter,
+    page: Option<PageRequest>,
+}
+
+impl<'a> Findings<'a> {
+    fn new(context: &'a JobContext, account: &CloudAccount) -> Self {
+        Self {
+            context,
+            filter: FindingFilter::default().with_account(account.id),
+            page: Some(PageRequest::largest()),
         }
-        let Some(next) = next else { return Ok(before) };
-        page = page.after(Some(next));
+    }
+
+    async fn next(&mut self) -> Result<Option<Vec<Finding>>> {
+        let Some(page) = self.page.take() else {
+            return Ok(None);
+        };
+        self.context.proceed()?;
+        let mut view = self.context.store.read(self.context.lease.scope()).await?;
+        let Page { items, next } = view.findings(&self.filter, &page).await?;
+        self.page = next.map(|next| page.after(Some(next)));
+        Ok(Some(items))
     }
 }
 
