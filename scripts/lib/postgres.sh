@@ -1,6 +1,7 @@
 # shellcheck shell=bash
-# A private Postgres server for one test run: found or installed, started on a free loopback port,
-# stopped by its own pid. It forgoes fsync, so nothing is to be measured on it. Needs common.sh.
+# A private Postgres server for one run: found or installed, started on a free loopback port, stopped
+# by its own pid. For tests it forgoes fsync, so that nothing is to be measured on it; for benches it is
+# durable, as in production. Needs common.sh.
 
 # Older servers leak rows through forced row-level security, so the store refuses them.
 pg_minimum() { # MAJOR -> the oldest minor version that is accepted
@@ -83,8 +84,13 @@ with socket.socket() as s:
 }
 
 pg_pid='' pg_dir=''
-pg_start() { # sets pg_port
-    local run tries waited
+pg_start() { # fast|durable; sets pg_port
+    local run tries waited settings
+    case $1 in
+    fast) settings=(-c fsync=off) ;;
+    # Memory and log as in production, so that checkpoints do not fall into what is measured.
+    durable) settings=(-c shared_buffers=1GB -c max_wal_size=8GB) ;;
+    esac
     pg_dir=$(mktemp -d "${TMPDIR:-/tmp}/trueno-test.XXXXXX")
     # From its own directory: the server's user may be unable to enter the checkout. With the
     # signal it also ends when this script is killed outright.
@@ -105,7 +111,7 @@ pg_start() { # sets pg_port
         pg_port=$(free_port)
         "${run[@]}" "$pg_bin/postgres" -D data -p "$pg_port" \
             -c listen_addresses=127.0.0.1 -c "unix_socket_directories=$pg_dir" \
-            -c max_connections=200 -c fsync=off </dev/null >>"$pg_dir/log" 2>&1 &
+            -c max_connections=200 "${settings[@]}" </dev/null >>"$pg_dir/log" 2>&1 &
         pg_pid=$!
         for ((waited = 0; waited < 300; waited++)); do
             kill -0 "$pg_pid" 2>/dev/null || break

@@ -24,6 +24,11 @@ pub enum ErrorKind {
     AlreadyExists,
     /// The row changed since it was read (optimistic concurrency).
     Conflict,
+    /// Work that ran at the same time could not be put in an order: it was undone as a whole, and
+    /// may be done again as a whole.
+    Serialization,
+    /// Two waited for each other, and this one was undone as a whole to let the other go on.
+    Deadlock,
     /// The lease is no longer held: nothing was changed, and nothing may be tried again with it.
     StaleLease,
     /// The state machine does not allow the step.
@@ -40,6 +45,8 @@ pub enum ErrorKind {
     Timeout,
     /// Too many at once here (a pool or quota is used up).
     Exhausted,
+    /// There is no room left to store anything: somebody has to make some first.
+    StorageFull,
     /// The caller asked to stop.
     Cancelled,
     /// What was read breaks its format or its integrity check; fails closed.
@@ -60,6 +67,8 @@ impl ErrorKind {
             Self::NotFound => "not_found",
             Self::AlreadyExists => "already_exists",
             Self::Conflict => "conflict",
+            Self::Serialization => "serialization",
+            Self::Deadlock => "deadlock",
             Self::StaleLease => "stale_lease",
             Self::InvalidTransition => "invalid_transition",
             Self::Denied => "denied",
@@ -68,6 +77,7 @@ impl ErrorKind {
             Self::Unavailable => "unavailable",
             Self::Timeout => "timeout",
             Self::Exhausted => "exhausted",
+            Self::StorageFull => "storage_full",
             Self::Cancelled => "cancelled",
             Self::Corrupt => "corrupt",
             Self::Unsupported => "unsupported",
@@ -124,7 +134,9 @@ impl Error {
             | ErrorKind::Unavailable
             | ErrorKind::Timeout
             | ErrorKind::Exhausted
-            | ErrorKind::Conflict => RetryAdvice::Backoff,
+            | ErrorKind::Conflict
+            | ErrorKind::Serialization
+            | ErrorKind::Deadlock => RetryAdvice::Backoff,
             _ => RetryAdvice::Never,
         };
         let applied = match kind {

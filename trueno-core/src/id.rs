@@ -86,6 +86,26 @@ ids! {
     AuditEventId => "audit event";
     /// A secret in the vault.
     SecretId => "secret";
+    /// A finding: the same for the same account and key, see [`FindingId::of`].
+    FindingId => "finding";
+    /// A comment on a finding.
+    CommentId => "comment";
+    /// An exception from a finding.
+    ExceptionId => "exception";
+    /// A schedule of scans.
+    ScheduleId => "schedule";
+}
+
+impl FindingId {
+    /// The id of the finding with this key in this account, in every adapter and at any time:
+    /// [`derived`] from both, under the label `trueno finding v1`.
+    #[must_use]
+    pub fn of(account: CloudAccountId, key: &str) -> Self {
+        derived(
+            "trueno finding v1",
+            &[account.as_uuid().as_bytes(), key.as_bytes()],
+        )
+    }
 }
 
 /// Makes time-ordered ids from a time and random bits. Cloning shares the source.

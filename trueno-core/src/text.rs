@@ -51,3 +51,29 @@ macro_rules! text_enum {
 }
 
 pub(crate) use text_enum;
+
+use crate::error::{Error, Result};
+
+/// Passes text that every store can keep: databases keep no NUL.
+pub(crate) fn without_nul(field: &str, text: &str) -> Result<()> {
+    if text.contains('\0') {
+        return Err(Error::invalid(field, "holds a NUL, which cannot be stored"));
+    }
+    Ok(())
+}
+
+/// The same for every text in a JSON value, keys included.
+pub(crate) fn json_without_nul(field: &str, value: &serde_json::Value) -> Result<()> {
+    use serde_json::Value;
+    match value {
+        Value::String(text) => without_nul(field, text),
+        Value::Array(items) => items
+            .iter()
+            .try_for_each(|item| json_without_nul(field, item)),
+        Value::Object(entries) => entries.iter().try_for_each(|(key, value)| {
+            without_nul(field, key)?;
+            json_without_nul(field, value)
+        }),
+        Value::Null | Value::Bool(_) | Value::Number(_) => Ok(()),
+    }
+}

@@ -18,6 +18,16 @@ pub(crate) struct Problem {
 }
 
 impl Problem {
+    /// A problem of HTTP's own, which no [`ErrorKind`] stands for.
+    pub(crate) const fn new(status: StatusCode, code: &'static str, detail: &'static str) -> Self {
+        Self {
+            status,
+            code,
+            detail: Cow::Borrowed(detail),
+            retry_after_seconds: None,
+        }
+    }
+
     /// Nothing is at this path.
     pub(crate) fn no_route() -> Self {
         Error::new(ErrorKind::NotFound, "nothing is at this path").into()
@@ -25,12 +35,11 @@ impl Problem {
 
     /// The path is there; the `Allow` header says for which methods.
     pub(crate) const fn method_not_allowed() -> Self {
-        Self {
-            status: StatusCode::METHOD_NOT_ALLOWED,
-            code: "method_not_allowed",
-            detail: Cow::Borrowed("the path does not take this method"),
-            retry_after_seconds: None,
-        }
+        Self::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "method_not_allowed",
+            "the path does not take this method",
+        )
     }
 }
 
@@ -45,9 +54,12 @@ const fn status(kind: ErrorKind) -> StatusCode {
         | ErrorKind::StaleLease
         | ErrorKind::InvalidTransition => StatusCode::CONFLICT,
         ErrorKind::Throttled => StatusCode::TOO_MANY_REQUESTS,
-        ErrorKind::Unavailable | ErrorKind::Exhausted | ErrorKind::Cancelled => {
-            StatusCode::SERVICE_UNAVAILABLE
-        }
+        ErrorKind::Unavailable
+        | ErrorKind::Exhausted
+        | ErrorKind::Cancelled
+        | ErrorKind::Serialization
+        | ErrorKind::Deadlock => StatusCode::SERVICE_UNAVAILABLE,
+        ErrorKind::StorageFull => StatusCode::INSUFFICIENT_STORAGE,
         ErrorKind::Timeout => StatusCode::GATEWAY_TIMEOUT,
         // Config, Corrupt, Unsupported, Unexpected, and kinds that are new: the server's own.
         _ => StatusCode::INTERNAL_SERVER_ERROR,
@@ -75,13 +87,19 @@ impl From<Error> for Problem {
     }
 }
 
-#[derive(Serialize)]
-struct Body<'a> {
+/// Problem details (RFC 9457).
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Problem)]
+pub(crate) struct Body {
     /// `about:blank`: the title is the status's own, and `code` tells problems apart.
     r#type: &'static str,
+    /// The status in words.
     title: &'static str,
+    /// The status.
     status: u16,
-    detail: &'a str,
+    /// What went wrong, where, and how to mend it.
+    detail: String,
+    /// Which kind of problem it is: stable, for programs.
     code: &'static str,
 }
 
@@ -91,7 +109,7 @@ impl IntoResponse for Problem {
             r#type: "about:blank",
             title: self.status.canonical_reason().unwrap_or("Error"),
             status: self.status.as_u16(),
-            detail: &self.detail,
+            detail: self.detail.into_owned(),
             code: self.code,
         };
         // Text and a number: this serializes.
@@ -127,6 +145,8 @@ mod tests {
             (ErrorKind::NotFound, 404),
             (ErrorKind::AlreadyExists, 409),
             (ErrorKind::Conflict, 409),
+            (ErrorKind::Serialization, 503),
+            (ErrorKind::Deadlock, 503),
             (ErrorKind::StaleLease, 409),
             (ErrorKind::InvalidTransition, 409),
             (ErrorKind::Denied, 403),
@@ -135,6 +155,7 @@ mod tests {
             (ErrorKind::Unavailable, 503),
             (ErrorKind::Timeout, 504),
             (ErrorKind::Exhausted, 503),
+            (ErrorKind::StorageFull, 507),
             (ErrorKind::Cancelled, 503),
             (ErrorKind::Corrupt, 500),
             (ErrorKind::Unsupported, 500),

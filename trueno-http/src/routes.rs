@@ -1,48 +1,38 @@
 //! The table of routes.
 
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use axum::middleware::map_response;
+use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::IntoResponse;
-use axum::routing::{MethodRouter, get};
+use axum::routing::get;
 
 use crate::problem::Problem;
 use crate::{HttpState, api, headers, page};
 
-/// A path and what answers it.
-pub(crate) type Route = (&'static str, MethodRouter<HttpState>);
-
-/// Routes for anybody: they tell nothing of any organization.
-pub(crate) fn open_routes() -> Vec<Route> {
-    vec![("/healthz", get(healthz)), ("/style.css", get(style))]
-}
-
-/// Routes for members. A test asks each of them as a stranger.
-pub(crate) fn member_routes() -> Vec<Route> {
-    vec![
-        ("/", get(page::latest)),
-        ("/scans/{id}", get(page::scan)),
-        ("/v1/scans", get(api::scans)),
-        ("/v1/scans/{id}", get(api::scan)),
-    ]
-}
+/// Bytes of a body at the most: 64 KiB.
+const BODY_LIMIT: usize = 64 * 1_024;
 
 /// The control plane. See the [crate's page](crate) for its routes and how to mount it.
 pub fn router(state: HttpState) -> Router {
-    open_routes()
-        .into_iter()
-        .chain(member_routes())
-        .fold(Router::new(), |router, (path, answer)| {
-            router.route(path, answer)
-        })
+    let (api, _) = api::routes();
+    pages(&state)
+        .route("/style.css", get(style))
+        .merge(api)
         .fallback(async || Problem::no_route())
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
+        .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .layer(map_response(headers::secure))
         .with_state(state)
 }
 
-async fn healthz() -> &'static str {
-    "ok"
+/// The pages, for members with a browser.
+fn pages(state: &HttpState) -> Router<HttpState> {
+    let login = from_fn_with_state(state.clone(), page::login);
+    Router::new()
+        .route("/", get(page::latest))
+        .route("/scans/{id}", get(page::scan))
+        .route_layer(login)
 }
 
 async fn style() -> impl IntoResponse {

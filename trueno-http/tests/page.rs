@@ -14,12 +14,17 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::Request;
-use axum::middleware::map_request;
+use axum::middleware::{Next, from_fn};
 use common::{World, finding, hostile, partial};
+use serde_json::Value;
 use tempfile::TempDir;
-use tokio::process::Command;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+use tokio::process::{Child, Command};
+use trueno_core::access::Identity;
 use trueno_core::model::ScanProgress;
-use trueno_http::loopback_only;
+use trueno_http::{LocalToken, loopback_only};
+use trueno_testkit::fixtures::Tenant;
 
 /// Generous: a cold browser on a busy machine.
 const BROWSER_DEADLINE: Duration = Duration::from_secs(120);
@@ -33,10 +38,18 @@ fn browser() -> PathBuf {
         .into()
 }
 
+/// A request that was answered.
+#[derive(Clone, Debug)]
+struct Asked {
+    path: String,
+    query: Option<String>,
+    status: u16,
+}
+
 /// Serves `app` on a free loopback port until it is dropped.
 struct Server {
     port: u16,
-    asked: Arc<Mutex<Vec<String>>>,
+    asked: Arc<Mutex<Vec<Asked>>>,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -44,9 +57,20 @@ impl Server {
     async fn start(app: Router) -> Self {
         let asked = Arc::new(Mutex::new(Vec::new()));
         let log = asked.clone();
-        let app = app.layer(map_request(move |request: Request| {
-            log.lock().unwrap().push(request.uri().path().to_owned());
-            std::future::ready(request)
+        let app = app.layer(from_fn(move |request: Request, next: Next| {
+            let log = log.clone();
+            async move {
+                let path = request.uri().path().to_owned();
+                let query = request.uri().query().map(str::to_owned);
+                let response = next.run(request).await;
+                let status = response.status().as_u16();
+                log.lock().unwrap().push(Asked {
+                    path,
+                    query,
+                    status,
+                });
+                response
+            }
         }));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -90,9 +114,76 @@ impl Server {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    fn asked(&self) -> Vec<String> {
+    /// A browser that stays open on `path` until it is ended. Its profile says where to ask it.
+    fn stay(&self, profile: &TempDir, path: &str) -> Child {
+        self.browser(profile, "--remote-debugging-port=0", path)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("TRUENO_TEST_CHROMIUM names a browser that starts")
+    }
+
+    fn asked(&self) -> Vec<Asked> {
         self.asked.lock().unwrap().clone()
     }
+
+    /// Waits until the page at `path` was asked for so many times.
+    async fn asked_for(&self, path: &str, times: usize) {
+        let waiting = async {
+            while self.asked().iter().filter(|it| it.path == path).count() < times {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        let waited = tokio::time::timeout(BROWSER_DEADLINE, waiting).await;
+        assert!(waited.is_ok(), "the page refreshes: {:?}", self.asked());
+    }
+}
+
+/// What the address bar of a browser with this profile shows.
+async fn address_bar(profile: &TempDir) -> String {
+    // The browser's first line there is the port that it answers on.
+    let port = std::fs::read_to_string(profile.path().join("DevToolsActivePort")).unwrap();
+    let port = port.lines().next().unwrap();
+    let listing = tokio::time::timeout(BROWSER_DEADLINE, listing(port));
+    let targets = listing.await.expect("the browser answers in time");
+    let page = targets.iter().find(|target| target["type"] == "page");
+    page.unwrap()["url"].as_str().unwrap().to_owned()
+}
+
+/// What a browser has open, as it lists it itself. It does not close the connection.
+async fn listing(port: &str) -> Vec<Value> {
+    let stream = TcpStream::connect(format!("127.0.0.1:{port}")).await;
+    let mut stream = BufReader::new(stream.unwrap());
+    let ask = format!("GET /json/list HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\n\r\n");
+    stream.write_all(ask.as_bytes()).await.unwrap();
+    let mut length = 0;
+    loop {
+        let mut line = String::new();
+        stream.read_line(&mut line).await.unwrap();
+        match line.trim().to_lowercase().split_once(':') {
+            Some(("content-length", value)) => length = value.trim().parse().unwrap(),
+            None if line.trim().is_empty() => break,
+            _ => {}
+        }
+    }
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).await.unwrap();
+    serde_json::from_slice(&body).unwrap()
+}
+
+/// A scan that is under way: its page asks for itself again and again.
+async fn running_scan(world: &World) -> Tenant {
+    let tenant = world.tenant().await;
+    let account = world.account(&tenant, "Production").await;
+    world.request(&tenant, &account).await;
+    let lease = world.start().await;
+    let progress = ScanProgress {
+        tasks: 8,
+        tasks_done: 3,
+        resources: 41,
+    };
+    world.progress(&lease, progress).await;
+    tenant
 }
 
 impl Drop for Server {
@@ -146,10 +237,12 @@ async fn a_browser_shows_totals_coverage_and_findings_and_runs_nothing() {
     }
     // The links hold under the prefix, and the policy lets the style sheet in.
     let asked = server.asked();
-    let styles = asked.iter().filter(|path| path.ends_with("style.css"));
+    let styles = asked.iter().filter(|it| it.path.ends_with("style.css"));
     assert!(styles.clone().count() >= 2, "{asked:?}");
     assert!(
-        styles.clone().all(|path| path == "/trueno/style.css"),
+        styles
+            .clone()
+            .all(|it| it.path == "/trueno/style.css" && it.status == 200),
         "{asked:?}"
     );
 }
@@ -157,32 +250,49 @@ async fn a_browser_shows_totals_coverage_and_findings_and_runs_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_browser_keeps_asking_while_a_scan_runs() {
     let world = World::new();
-    let tenant = world.tenant().await;
-    let account = world.account(&tenant, "Production").await;
-    world.request(&tenant, &account).await;
-    let lease = world.start().await;
-    let progress = ScanProgress {
-        tasks: 8,
-        tasks_done: 3,
-        resources: 41,
-    };
-    world.progress(&lease, progress).await;
+    let tenant = running_scan(&world).await;
     let server = Server::start(world.router(&tenant)).await;
     let profile = tempfile::tempdir().unwrap();
-    // Stays open until it is ended.
-    let mut browser = server
-        .browser(&profile, "--remote-debugging-port=0", "/")
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("TRUENO_TEST_CHROMIUM names a browser that starts");
-    let refreshed = tokio::time::timeout(BROWSER_DEADLINE, async {
-        while server.asked().iter().filter(|path| *path == "/").count() < 3 {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    });
-    let refreshed = refreshed.await;
+    let mut browser = server.stay(&profile, "/");
+    server.asked_for("/", 3).await;
     browser.kill().await.unwrap();
-    let asked = server.asked();
-    assert!(refreshed.is_ok(), "the page refreshed itself: {asked:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_browser_that_opens_the_link_has_the_page_and_no_token_in_its_address() {
+    let world = World::new();
+    let tenant = running_scan(&world).await;
+    for mount in ["/", "/trueno"] {
+        let local = LocalToken::generate(Identity::authenticated(tenant.owner)).unwrap();
+        let link = format!("{mount}?token={}", local.expose());
+        let router = world.router_for(local).layer(loopback_only());
+        let app = match mount {
+            "/" => router,
+            mount => Router::new().nest(mount, router),
+        };
+        let server = Server::start(app).await;
+
+        assert_shows(&server.dom(&link).await, "3 of 8 tasks done");
+
+        let profile = tempfile::tempdir().unwrap();
+        let mut browser = server.stay(&profile, &link);
+        // Each browser asks for the link and for the page; this one stays and asks again.
+        server.asked_for(mount, 6).await;
+        let address = address_bar(&profile).await;
+        browser.kill().await.unwrap();
+        assert_eq!(address, format!("http://127.0.0.1:{}{mount}", server.port));
+
+        let asked = server.asked();
+        let (links, pages): (Vec<_>, Vec<_>) = asked
+            .iter()
+            .filter(|it| it.path == mount)
+            .partition(|it| it.query.is_some());
+        assert_eq!(
+            links.len(),
+            2,
+            "each browser shows the token once: {asked:?}"
+        );
+        assert!(links.iter().all(|it| it.status == 303), "{asked:?}");
+        assert!(pages.iter().all(|it| it.status == 200), "{asked:?}");
+    }
 }

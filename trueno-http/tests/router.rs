@@ -183,7 +183,7 @@ async fn amounts_in_evidence_are_shown_with_their_currency() {
         ("upper_bound_currency", json!("USD")),
         ("upper_bound_as_of", json!("2026-11-01")),
     ] {
-        bounded.draft.evidence.insert(name.to_owned(), value);
+        bounded.evidence.insert(name.to_owned(), value);
     }
     world
         .scanned(&tenant, &account, complete(), vec![bounded])

@@ -14,13 +14,17 @@
 //! # Concurrency
 //! One short lock guards the data; nobody holds it across an `.await`, so a view, unit of work or
 //! ingest batch that is dropped or forgotten blocks nobody. A unit of work sees what was committed
-//! when it began, and its own changes. At its commit, every row that it changed must be the row it
-//! saw: otherwise [`Conflict`](trueno_core::error::ErrorKind::Conflict), and nothing was applied.
+//! when it began, and its own changes. At its commit, every row that it changed, and every row that
+//! a rule made it rely on (the owner who stays, the finding that an exception is asked for, the
+//! member a finding is assigned to), must be the row it saw: otherwise
+//! [`Conflict`](trueno_core::error::ErrorKind::Conflict), and nothing was applied. An ingest batch
+//! is no such reader: what it says goes on top of what is there at its commit.
 //!
 //! # Cost
 //! Rows are shared by reference between the data and the views of it. Opening a view costs nothing
 //! that grows with the data; the first change of a table while a view of it is open copies the
-//! table's index. Finished jobs stay for as long as the store does.
+//! table's index. Counts and recommendations are worked out whenever they are asked for. Finished
+//! jobs and audit events stay for as long as the store does.
 //!
 //! # Example
 //! ```

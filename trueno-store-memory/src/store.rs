@@ -10,7 +10,7 @@ use trueno_core::clock::SharedClock;
 use trueno_core::error::{Error, Result};
 use trueno_core::id::IdSource;
 use trueno_core::id::OrganizationId;
-use trueno_core::model::{Actor, AuditEvent, EventDraft};
+use trueno_core::model::{Actor, AuditEvent, EventDraft, limits};
 
 use crate::state::Database;
 
@@ -86,9 +86,7 @@ impl MemoryStore {
         if draft.action.is_empty() {
             return Err(Error::invalid("audit event", "needs an action"));
         }
-        if draft.targets.is_empty() {
-            return Err(Error::invalid("audit event", "needs at least one target"));
-        }
+        limits::event(&draft)?;
         Ok(AuditEvent {
             id: self.ids().next(now),
             organization,

@@ -6,13 +6,13 @@
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use trueno_core::access::{Authority, OrgScope};
-use trueno_core::error::{Error, ErrorKind, Result};
+use trueno_core::error::{Applied, Error, ErrorKind, Result};
 use trueno_core::id::OrganizationId;
 use trueno_core::port::LeaseRef;
 use trueno_core::vault::{Key, KeyFile};
 use zeroize::Zeroizing;
 
-use crate::error;
+use crate::error::{self, sqlstate};
 use crate::pool::Tx;
 
 const LABEL: &str = "trueno context key v1";
@@ -104,8 +104,7 @@ pub(crate) async fn enter(tx: &mut Tx, key: &ContextKey, scope: &OrgScope) -> Re
     }
 }
 
-/// Tries the key on an organization that nobody has: an error says that the database does not know
-/// the key.
+/// Tries the key on an organization that nobody has.
 pub(crate) async fn probe(tx: &mut Tx, key: &ContextKey) -> Result<()> {
     enter_organization(tx, key, OrganizationId::from_uuid(uuid::Uuid::nil())).await
 }
@@ -123,8 +122,27 @@ async fn enter_organization(
         .bind(mac)
         .execute(tx.connection())
         .await
-        .map_err(error::statement)?;
+        .map_err(|source| unknown_key(key, error::statement(source)))?;
     Ok(())
+}
+
+/// What was signed just now, for this very transaction, is refused only where the database does not
+/// know the key: it is the key file that is wrong, not the caller.
+fn unknown_key(key: &ContextKey, error: Error) -> Error {
+    if error.code() != Some(sqlstate::BAD_CONTEXT) {
+        return error;
+    }
+    Error::new(
+        ErrorKind::Config,
+        format!(
+            "key file: the database does not know the key {}: if it was retired, restart with the \
+             present key file, otherwise run `trueno migrate` with this one",
+            key.id()
+        ),
+    )
+    .with_applied(Applied::No)
+    .with_code(sqlstate::BAD_CONTEXT.to_owned())
+    .with_source(error)
 }
 
 /// Enters the organization of a lease, and keeps the job from changing hands until the transaction

@@ -1,7 +1,7 @@
 //! The one place that says what an error of the database means.
 
 use sqlx::error::DatabaseError;
-use trueno_core::error::{Applied, Error, ErrorKind, RetryAdvice};
+use trueno_core::error::{Applied, Error, ErrorKind};
 
 /// SQLSTATEs that this adapter acts on.
 /// Source: <https://www.postgresql.org/docs/15/errcodes-appendix.html>.
@@ -26,6 +26,7 @@ pub(crate) mod sqlstate {
     pub(crate) const CHECK_VIOLATION: &str = "23514";
     pub(crate) const READ_ONLY_TRANSACTION: &str = "25006";
     pub(crate) const IDLE_IN_TRANSACTION: &str = "25P03";
+    pub(crate) const TRANSACTION_TIMEOUT: &str = "25P04";
     pub(crate) const INVALID_AUTHORIZATION: &str = "28000";
     pub(crate) const INVALID_PASSWORD: &str = "28P01";
     pub(crate) const NO_SUCH_DATABASE: &str = "3D000";
@@ -36,13 +37,20 @@ pub(crate) mod sqlstate {
     pub(crate) const DUPLICATE_OBJECT: &str = "42710";
     pub(crate) const RESOLUTION_UNKNOWN: &str = "08007";
     pub(crate) const DISK_FULL: &str = "53100";
+    pub(crate) const OUT_OF_MEMORY: &str = "53200";
     pub(crate) const TOO_MANY_CONNECTIONS: &str = "53300";
+    /// Limits of the server: the whole class.
+    pub(crate) const RESOURCE_CLASS: &str = "53";
     pub(crate) const LOCK_NOT_AVAILABLE: &str = "55P03";
     pub(crate) const QUERY_CANCELED: &str = "57014";
+    /// Somebody ended the connection, or the server shuts down.
+    pub(crate) const ADMIN_SHUTDOWN: &str = "57P01";
     /// Server restarts, crashes and shutdowns: the whole class.
     pub(crate) const OPERATOR_INTERVENTION: &str = "57P";
     pub(crate) const CONNECTION_CLASS: &str = "08";
     pub(crate) const INTERNAL_ERROR: &str = "XX000";
+    pub(crate) const DATA_CORRUPTED: &str = "XX001";
+    pub(crate) const INDEX_CORRUPTED: &str = "XX002";
 }
 
 /// The SQLSTATE that the server gave, where it gave one.
@@ -100,6 +108,10 @@ fn mapped(error: sqlx::Error) -> Error {
             ErrorKind::Exhausted,
             "no database connection became free in time; try again, or allow more connections",
         ),
+        sqlx::Error::Io(io) if broke(io.kind()) => Error::new(
+            ErrorKind::Unavailable,
+            "the connection to the database broke",
+        ),
         sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolClosed => {
             Error::new(ErrorKind::Unavailable, "the database cannot be reached")
         }
@@ -123,6 +135,15 @@ fn mapped(error: sqlx::Error) -> Error {
         ),
     };
     mapped.with_source(error)
+}
+
+/// Whether there was a connection, and is none any more.
+fn broke(kind: std::io::ErrorKind) -> bool {
+    use std::io::ErrorKind as Io;
+    matches!(
+        kind,
+        Io::BrokenPipe | Io::ConnectionAborted | Io::ConnectionReset | Io::UnexpectedEof
+    )
 }
 
 fn error_code(error: &dyn DatabaseError) -> String {
@@ -158,45 +179,63 @@ fn from_server(code: String, source: sqlx::Error) -> Error {
             "a value is outside of what can be stored",
         ),
         s::PROGRAM_LIMIT => (ErrorKind::InvalidInput, "a value is too large to be stored"),
-        s::SERIALIZATION_FAILURE | s::DEADLOCK => (
-            ErrorKind::Conflict,
+        s::SERIALIZATION_FAILURE => (
+            ErrorKind::Serialization,
             "somebody else changed the same at the same time; try again",
+        ),
+        s::DEADLOCK => (
+            ErrorKind::Deadlock,
+            "somebody else changed the same in another order at the same time; try again",
         ),
         s::LOCK_NOT_AVAILABLE => (ErrorKind::Timeout, "waited too long for a lock; try again"),
         s::QUERY_CANCELED => (ErrorKind::Timeout, "the database took too long"),
         s::IDLE_IN_TRANSACTION => (ErrorKind::Timeout, "it lay idle too long and was given up"),
-        s::DISK_FULL => (ErrorKind::Exhausted, "the database's disk is full"),
+        s::TRANSACTION_TIMEOUT => (ErrorKind::Timeout, "it was open too long and was given up"),
+        s::DISK_FULL => (
+            ErrorKind::StorageFull,
+            "the database has no room left on its disk",
+        ),
         s::TOO_MANY_CONNECTIONS => (
             ErrorKind::Exhausted,
             "the database has no connection left; try again",
         ),
+        s::OUT_OF_MEMORY => (
+            ErrorKind::Exhausted,
+            "the database has no memory left for this; try again",
+        ),
+        code if code.starts_with(s::RESOURCE_CLASS) => (
+            ErrorKind::Exhausted,
+            "a limit of the database server is used up; try again",
+        ),
+        s::DATA_CORRUPTED | s::INDEX_CORRUPTED => {
+            (ErrorKind::Corrupt, "the database found its data damaged")
+        }
         s::INSUFFICIENT_PRIVILEGE => (ErrorKind::Denied, "the database role may not do this"),
         s::INVALID_AUTHORIZATION | s::INVALID_PASSWORD => {
             (ErrorKind::Unauthenticated, "the database refused the login")
         }
         s::NO_SUCH_DATABASE => (ErrorKind::Config, "there is no such database on the server"),
         s::READ_ONLY_TRANSACTION => (ErrorKind::Unavailable, "the database is read-only"),
-        code if code.starts_with(s::OPERATOR_INTERVENTION)
-            || code.starts_with(s::CONNECTION_CLASS) =>
-        {
-            (
-                ErrorKind::Unavailable,
-                "the database is shutting down or starting up",
-            )
-        }
+        s::ADMIN_SHUTDOWN => (
+            ErrorKind::Unavailable,
+            "the database ended the connection; try again",
+        ),
+        code if code.starts_with(s::OPERATOR_INTERVENTION) => (
+            ErrorKind::Unavailable,
+            "the database is shutting down or starting up; try again",
+        ),
+        code if code.starts_with(s::CONNECTION_CLASS) => (
+            ErrorKind::Unavailable,
+            "the connection to the database broke",
+        ),
         _ => (
             ErrorKind::Unexpected,
             "the database answered in an unforeseen way",
         ),
     };
-    let mut error = Error::new(kind, message)
+    Error::new(kind, message)
         .with_source(source)
-        .with_code(code.clone());
-    if code == s::DISK_FULL {
-        // Room does not come back within anybody's backoff.
-        error = error.with_retry(RetryAdvice::Never);
-    }
-    error
+        .with_code(code)
 }
 
 #[cfg(test)]

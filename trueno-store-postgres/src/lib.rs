@@ -6,6 +6,7 @@
 //! |---|---|
 //! | [`PostgresConfig`] | where the database is, schema, roles, time-outs |
 //! | [`migrate()`] | prepares or upgrades the schema, as an administrator; safe to run at any time |
+//! | [`retire_keys`] | ends a rotation of keys: contexts by keys that left the key file are refused |
 //! | [`PostgresStore::connect`] | opens the store; both ports and the audit outbox are on it |
 //!
 //! It needs PostgreSQL 15.20, 16.16, 17.12, 18.7 or later: older ones leak through forced row-level
@@ -14,7 +15,19 @@
 //! - Every row belongs to an organization, and every policy compares it with the organization that
 //!   the transaction *entered*, with a message authentication code that no SQL can forge.
 //! - The processor's role holds no key: it enters with a lease that the database checks and locks.
-//! - What crosses organizations is a closed list of functions, in `migrations/0005_across.sql`.
+//! - What crosses organizations is a closed list of functions, in `migrations/*_across.sql`.
+//!
+//! # Behind PgBouncer
+//!
+//! It works behind a pooler in transaction mode; the suites of the ports run through one.
+//!
+//! - Log in as members of the roles, with [`Login::Direct`] and a URL for each role: a pooler passes no
+//!   request for a role on. One that drops it in silence is noticed and refused.
+//! - Name no statements: [`PostgresConfig::without_prepared_statements`].
+//! - `LISTEN` does not pass: give the processor a URL straight to the server, or use
+//!   [`WakeUpMode::Poll`].
+//! - PgBouncer needs `ignore_startup_parameters = extra_float_digits`.
+//! - [`migrate()`] and [`retire_keys`] log in straight on the server.
 //!
 //! ```no_run
 //! use trueno_core::vault::{Key, KeyFile};
@@ -42,5 +55,5 @@ mod store;
 mod tenant_store;
 
 pub use config::{Login, PostgresConfig, WakeUpMode};
-pub use migrate::{MigrationReport, migrate};
+pub use migrate::{MigrationReport, migrate, retire_keys};
 pub use store::PostgresStore;

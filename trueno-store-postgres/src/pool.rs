@@ -9,6 +9,7 @@ use secrecy::SecretString;
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::query::Query;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, Postgres, Row as _, Transaction};
+use tokio::sync::Mutex;
 use trueno_core::error::{Applied, Error, ErrorKind, Result};
 
 use crate::config::{self, Login, Names, PostgresConfig};
@@ -32,7 +33,16 @@ struct Settings {
     lock_timeout: String,
     idle_timeout: String,
     prepared: bool,
+    /// The role that connections were asked to take on; none where the login is a member of it.
+    role: Option<String>,
+    /// Shared by the open transactions, so that their number is known.
+    open: Arc<()>,
+    /// Held by whoever asks why there is no connection: one at a time.
+    asking: Mutex<()>,
 }
+
+/// How long to ask why there is no connection.
+const WHY: Duration = Duration::from_secs(1);
 
 /// Connections of one role.
 #[derive(Clone, Debug)]
@@ -42,9 +52,16 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
-    /// A pool that connects with `options`, when it is used first.
-    pub(crate) fn new(options: PgConnectOptions, config: &PostgresConfig, names: &Names) -> Self {
-        let check: Arc<str> = still_open(names).into();
+    /// A pool of `role` that connects with `options`, when it is used first.
+    pub(crate) fn new(
+        options: PgConnectOptions,
+        role: &str,
+        config: &PostgresConfig,
+        names: &Names,
+    ) -> Self {
+        let options = as_role(options, config.login, role, config.prepared_statements);
+        let taken = (config.login == Login::SetRole).then_some(role);
+        let check: Arc<str> = left_behind(names, taken).into();
         let connections = PgPoolOptions::new()
             .max_connections(config.max_connections)
             .acquire_timeout(config.acquire_timeout)
@@ -59,6 +76,9 @@ impl Pool {
             lock_timeout: milliseconds(config.lock_timeout),
             idle_timeout: milliseconds(config.idle_timeout),
             prepared: config.prepared_statements,
+            role: taken.map(str::to_owned),
+            open: Arc::new(()),
+            asking: Mutex::new(()),
         };
         Self {
             connections,
@@ -78,17 +98,26 @@ impl Pool {
 
     async fn begin_here(&self, mode: Mode) -> Result<Tx> {
         let begin = match mode {
-            Mode::Write => "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE",
+            // Not READ WRITE: a standby and a database that its operator made read-only then serve
+            // what only reads, and refuse what writes as what it is.
+            Mode::Write => "BEGIN ISOLATION LEVEL READ COMMITTED",
             Mode::Snapshot => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
         };
-        let transaction = self
-            .connections
-            .begin_with(begin)
-            .await
-            .map_err(|source| self.no_connection(source))?;
+        let transaction = match self.connections.begin_with(begin).await {
+            Ok(transaction) => transaction,
+            Err(sqlx::Error::PoolTimedOut) => return Err(self.no_connection().await),
+            Err(source) => return Err(error::statement(source)),
+        };
         let settings = &*self.settings;
+        // Lists walk an index in its order, and stop where the page ends. A bitmap, which the planner
+        // likes while a table has no statistics, would have read all that the page is cut from.
+        let bitmaps = match mode {
+            Mode::Write => None,
+            Mode::Snapshot => Some("off"),
+        };
         let mut tx = Tx {
             transaction,
+            _open: settings.open.clone(),
             prepared: settings.prepared,
             now: Timestamp::UNIX_EPOCH,
             stamp: Vec::new(),
@@ -102,32 +131,51 @@ impl Pool {
                 set_config('search_path', $1, true),
                 set_config('statement_timeout', $2, true),
                 set_config('lock_timeout', $3, true),
-                set_config('idle_in_transaction_session_timeout', $4, true)",
+                set_config('idle_in_transaction_session_timeout', $4, true),
+                set_config(
+                    'enable_bitmapscan', coalesce($5, current_setting('enable_bitmapscan')), true
+                )",
         );
         let row = query
             .bind(&settings.search_path)
             .bind(&settings.statement_timeout)
             .bind(&settings.lock_timeout)
             .bind(&settings.idle_timeout)
+            .bind(bitmaps)
             .fetch_one(tx.connection())
             .await
             .map_err(error::statement)?;
         tx.now = row.time("now")?;
         tx.stamp = row.try_get("stamp").map_err(error::statement)?;
         tx.invoker = row.try_get("invoker").map_err(error::statement)?;
-        Ok(tx)
+        match &settings.role {
+            Some(role) if *role != tx.invoker => Err(role_not_taken(role)),
+            _ => Ok(tx),
+        }
     }
 
-    /// sqlx says that it timed out both where every connection is taken and where the server cannot
-    /// be reached; a pool that is not full was connecting.
-    fn no_connection(&self, source: sqlx::Error) -> Error {
-        let full = self.connections.size() >= self.connections.options().get_max_connections();
-        if matches!(source, sqlx::Error::PoolTimedOut) && !full {
-            return Error::new(ErrorKind::Unavailable, "the database cannot be reached")
-                .with_applied(Applied::No)
-                .with_source(source);
+    /// Why no connection was had in time. sqlx says the same where every one is taken and where none
+    /// could be made, and keeps the reason to itself; so the server is asked once more.
+    async fn no_connection(&self) -> Error {
+        let most = self.connections.options().get_max_connections() as usize;
+        // The settings' own is one of them.
+        if Arc::strong_count(&self.settings.open) > most {
+            return error::statement(sqlx::Error::PoolTimedOut);
         }
-        error::statement(source)
+        let connecting = async {
+            let _one_at_a_time = self.settings.asking.lock().await;
+            PgConnection::connect_with(&self.connections.connect_options()).await
+        };
+        match tokio::time::timeout(WHY, connecting).await {
+            Ok(Err(reason)) => error::statement(reason),
+            answered => {
+                if let Ok(Ok(connection)) = answered {
+                    // It had its use; a goodbye that is lost changes nothing.
+                    let _ = connection.close().await;
+                }
+                error::statement(std::io::Error::from(std::io::ErrorKind::TimedOut).into())
+            }
+        }
     }
 
     /// Wakes workers up on `channel`; outside transactions, where it would take a global lock at
@@ -136,11 +184,10 @@ impl Pool {
         let connection = self.connections.acquire().await;
         sending();
         let sent = async {
-            sqlx::query("select pg_notify($1, '')")
-                .persistent(self.settings.prepared)
-                .bind(channel)
-                .execute(&mut *connection?)
-                .await
+            // A name that was checked. One message outside a transaction: a pooler in transaction mode
+            // may give parsing and executing to two servers.
+            let notify = AssertSqlSafe(format!("notify \"{channel}\""));
+            connection?.execute(sqlx::raw_sql(notify)).await
         };
         if let Err(error) = sent.await {
             tracing::debug!(%error, "no wake-up was sent; workers poll");
@@ -156,6 +203,8 @@ impl Pool {
 #[derive(Debug)]
 pub(crate) struct Tx {
     transaction: Transaction<'static, Postgres>,
+    /// See [`Settings::open`].
+    _open: Arc<()>,
     prepared: bool,
     now: Timestamp,
     /// Backend pid and transaction timestamp, as the context's MAC covers them.
@@ -224,26 +273,72 @@ pub(crate) fn as_role(
     }
 }
 
-/// Asks whether a transaction is open, or a context left behind: outside one, "now" is the
-/// statement's own time. Inside a failed one it cannot even be asked.
-fn still_open(names: &Names) -> String {
+/// A pooler may drop what a connection asks for at its start. Such a connection works as its login,
+/// whom row-level security may not bind at all.
+fn role_not_taken(role: &str) -> Error {
+    Error::new(
+        ErrorKind::Config,
+        format!(
+            "the database connection did not take on the role {role}: a pooler dropped the request; \
+             connect without it, or log in as members of the roles (Login::Direct)"
+        ),
+    )
+    .with_applied(Applied::No)
+}
+
+/// Asks what a transaction left on a connection that the next one, of another organization, would
+/// meet there, and how many statements of sqlx there are; then drops what settings it changed for the
+/// session, and its advisory locks.
+///
+/// Statements with values from outside bind them, so only SQL that somebody injected leaves anything:
+/// `deallocate sqlx_s_1; prepare sqlx_s_1 as …` would answer in the place of the store's statement.
+/// Outside a transaction, "now" is the statement's own time, and only cursors WITH HOLD are there.
+/// Inside a failed one none of this can even be asked. To look for settings and advisory locks would
+/// take longer than a transaction does (`pg_settings`), or locks that all sessions share (`pg_locks`).
+fn left_behind(names: &Names, role: Option<&str>) -> String {
+    let role = match role {
+        Some(role) => format!("when current_setting('role') <> '{role}' then 'another role'"),
+        // Whichever the login is a member of: the next transaction asks, and is bound to it.
+        None => String::new(),
+    };
     format!(
-        "select now() <> statement_timestamp() \
-         or coalesce(current_setting('{}', true), '') <> '' as still_open",
+        "select
+            case
+                when now() <> statement_timestamp() then 'a transaction'
+                when coalesce(current_setting('{}', true), '') <> '' then 'a tenant context'
+                {role}
+                when exists (select from pg_prepared_statement() where from_sql)
+                    then 'a prepared statement'
+                when exists (select from pg_cursor() where is_holdable) then 'a cursor'
+                when pg_my_temp_schema() <> 0 then 'temporary objects'
+                when exists (select from pg_listening_channels()) then 'a channel to listen on'
+            end as left_behind,
+            (select count(*) from pg_prepared_statement()) as prepared,
+            pg_advisory_unlock_all();
+         reset all",
         names.setting()
     )
 }
 
 /// A connection that is not clean is closed, never mended: nothing is known of how it came to it.
+/// What asks is never prepared: it could have been replaced itself.
 async fn is_clean(connection: &mut PgConnection, check: Arc<str>) -> sqlx::Result<bool> {
-    let row = connection
-        .fetch_one(sqlx::raw_sql(AssertSqlSafe(check)))
+    let cached = connection.cached_statements_size();
+    // To the end: an error after the row counts as well.
+    let rows = connection
+        .fetch_all(sqlx::raw_sql(AssertSqlSafe(check)))
         .await?;
-    let still_open: bool = row.try_get("still_open")?;
-    if still_open {
-        tracing::warn!("a connection came back inside a transaction and was closed");
+    let row = rows.first().ok_or(sqlx::Error::RowNotFound)?;
+    let mut left_behind: Option<String> = row.try_get("left_behind")?;
+    let prepared: i64 = row.try_get("prepared")?;
+    // Every further use of one that is gone would fail.
+    if usize::try_from(prepared).is_ok_and(|prepared| prepared < cached) {
+        left_behind.get_or_insert_with(|| "deallocated statements".to_owned());
     }
-    Ok(!still_open)
+    if let Some(what) = &left_behind {
+        tracing::warn!("a connection came back with {what} and was closed");
+    }
+    Ok(left_behind.is_none())
 }
 
 fn milliseconds(duration: Duration) -> String {
@@ -275,6 +370,17 @@ pub(crate) async fn connect(config: &PostgresConfig, url: &SecretString) -> Resu
         .with_applied(Applied::No)
         .with_source(source)),
     }
+}
+
+/// The same, inside a transaction that is given up with it: what is asked of a server before there
+/// are pools. Outside one, a pooler in transaction mode may give each message to another server.
+pub(crate) async fn probe(config: &PostgresConfig, url: &SecretString) -> Result<PgConnection> {
+    let mut connection = connect(config, url).await?;
+    connection
+        .execute(sqlx::raw_sql("begin read only"))
+        .await
+        .map_err(error::statement)?;
+    Ok(connection)
 }
 
 /// The server's `server_version_num`.

@@ -52,7 +52,7 @@ impl PostgresStore {
     /// with BYPASSRLS, or a member of the roles that own the tables and their functions.
     pub async fn connect(config: PostgresConfig, keys: &KeyFile) -> Result<Self> {
         let names = config.names()?;
-        let mut connection = pool::connect(&config, &config.url).await?;
+        let mut connection = pool::probe(&config, &config.url).await?;
         server::check(pool::server_version(&mut connection).await?)?;
         check_login(&mut connection, config.login, &names).await?;
         if !migrate::exists(&mut connection, &names.schema).await? {
@@ -61,15 +61,14 @@ impl PostgresStore {
         // What was to be asked was answered; a goodbye that is lost changes nothing.
         let _ = connection.close().await;
         for url in config.other_urls() {
-            let mut connection = pool::connect(&config, url).await?;
+            let mut connection = pool::probe(&config, url).await?;
             check_login(&mut connection, config.login, &names).await?;
             let _ = connection.close().await;
         }
 
         let pool = |url: Option<&secrecy::SecretString>, role: &str| -> Result<Pool> {
             let options = config::options(url.unwrap_or(&config.url))?;
-            let options = pool::as_role(options, config.login, role, config.prepared_statements);
-            Ok(Pool::new(options, &config, &names))
+            Ok(Pool::new(options, role, &config, &names))
         };
         let store = Self {
             inner: Arc::new(Inner {
@@ -119,23 +118,7 @@ impl PostgresStore {
         migrate::read_version(tx.connection())
             .await?
             .serves_this_program()?;
-        context::probe(&mut tx, &self.inner.key)
-            .await
-            .map_err(|error| {
-                if error.code() == Some(sqlstate::BAD_CONTEXT) {
-                    Error::new(
-                        ErrorKind::Config,
-                        format!(
-                            "key file: the database does not know the key {}: run `trueno migrate` \
-                         with this key file",
-                            self.inner.key.id()
-                        ),
-                    )
-                    .with_source(error)
-                } else {
-                    error
-                }
-            })?;
+        context::probe(&mut tx, &self.inner.key).await?;
         tx.rollback().await
     }
 

@@ -18,10 +18,10 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use trueno_core::error::ErrorKind;
-use trueno_core::model::EventDraft;
-use trueno_core::port::TenantStore as _;
+use trueno_core::model::{EventDraft, ScanStatus};
+use trueno_core::port::{FinishOutcome, Finished, JobOutcome, PageRequest, TenantStore as _};
 use trueno_store_postgres::PostgresStore;
-use trueno_testkit::fixtures::{Tenant, World};
+use trueno_testkit::fixtures::{Tenant, World, finding, resource};
 
 /// A proxy on loopback. Once armed, it cuts the connection on which a commit is sent: before the
 /// server has it, or before its answer is back.
@@ -151,6 +151,86 @@ async fn a_commit_whose_answer_is_lost_was_applied_and_says_that_it_may_have_bee
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_commit_that_is_lost_itself_was_not_applied_and_cannot_say_so() {
     assert!(!cut_at_commit(Cut::Before).await);
+}
+
+/// Cuts the commit of a batch; answers whether it is there. Either way the lease holds, and the batch
+/// can be sent again.
+async fn cut_at_ingest(cut: Cut) -> bool {
+    let (world, tenant, database) = world().await;
+    let scan = world.running_scan(&tenant).await;
+    let proxy = Proxy::start(cut).await;
+    let store = through(&proxy, &database).await;
+    let ingest = async || {
+        let mut ingest = store.ingest(&scan.lease).await.unwrap();
+        let volume = resource("ec2.volume", "eu-west-1", "vol-1");
+        ingest.put_resources(vec![volume]).await.unwrap();
+        ingest.put_findings(vec![finding("vol-1")]).await.unwrap();
+        ingest
+    };
+    let seen = async || {
+        let page = PageRequest::largest();
+        let mut view = store.read(&tenant.read).await.unwrap();
+        let resources = view.resources(&Default::default(), &page).await.unwrap();
+        let findings = view.findings(&Default::default(), &page).await.unwrap();
+        (resources.items.len(), findings.items.len())
+    };
+    let batch = ingest().await;
+    proxy.armed.store(true, Ordering::Release);
+    let error = batch.commit().await.expect_err("the answer was cut off");
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
+    assert!(!error.certainly_not_applied(), "{error:?}");
+    let applied = match seen().await {
+        (0, 0) => false,
+        (1, 1) => true,
+        half => panic!("P2: half of the batch is there: {half:?}"),
+    };
+    ingest().await.commit().await.unwrap();
+    assert_eq!(seen().await, (1, 1));
+    applied
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_batch_whose_answer_is_lost_is_there_as_a_whole() {
+    assert!(cut_at_ingest(Cut::After).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_batch_whose_commit_is_lost_is_not_there_at_all() {
+    assert!(!cut_at_ingest(Cut::Before).await);
+}
+
+/// Cuts the end of a job; told again, it tells whether the first time was applied.
+async fn cut_at_finish(cut: Cut) -> bool {
+    let (world, tenant, database) = world().await;
+    let scan = world.running_scan(&tenant).await;
+    let proxy = Proxy::start(cut).await;
+    let store = through(&proxy, &database).await;
+    let finish = || {
+        let event = EventDraft::new("scan.finished", "scan", scan.scan);
+        let cancelled = FinishOutcome::new(JobOutcome::Cancelled);
+        store.finish(&scan.lease, cancelled, event)
+    };
+    proxy.armed.store(true, Ordering::Release);
+    let error = finish().await.expect_err("the answer was cut off");
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
+    assert!(!error.certainly_not_applied(), "{error:?}");
+    let applied = finish().await.unwrap() == Finished::AlreadySettled;
+    let events = world.actions_of(&tenant).await;
+    let ends = events.iter().filter(|action| *action == "scan.finished");
+    assert_eq!(ends.count(), 1, "P2: it ended once, with its event");
+    let ended = world.read_scan(&tenant, scan.scan).await;
+    assert_eq!(ended.status, ScanStatus::Cancelled);
+    applied
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_end_whose_answer_is_lost_is_known_when_it_is_told_again() {
+    assert!(cut_at_finish(Cut::After).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_end_that_is_lost_itself_is_applied_when_it_is_told_again() {
+    assert!(!cut_at_finish(Cut::Before).await);
 }
 
 #[tokio::test]

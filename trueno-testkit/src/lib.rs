@@ -66,7 +66,8 @@
 //!
 //! [`clock::ManualClock`] stands still until it is moved; [`fixtures`] makes organizations, scans
 //! and leases through the ports; [`mock`] has mocks of every port; [`fault`] makes chosen calls of
-//! any adapter fail.
+//! any adapter fail; [`noninterference`] plays one organization's life with and without another
+//! one's; [`proof`] says how much a random proof tries and keeps its figures.
 
 #![allow(
     clippy::unwrap_used,
@@ -83,6 +84,8 @@ pub mod fixtures;
 pub mod harness;
 pub mod job_queue;
 pub mod mock;
+pub mod noninterference;
+pub mod proof;
 pub mod secret_vault;
 pub mod suite;
 pub mod tenant_store;

@@ -44,31 +44,38 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use mockall::mock;
 use secrecy::SecretSlice;
 use trueno_core::access::OrgScope;
 use trueno_core::error::Result;
 use trueno_core::id::{
-    AuditEventId, CloudAccountId, JobId, OrganizationId, ScanId, SecretId, UserId, WorkerSessionId,
+    AuditEventId, CloudAccountId, ExceptionId, FindingId, JobId, OrganizationId, ScanId,
+    ScheduleId, SecretId, UserId, WorkerSessionId,
 };
 use trueno_core::ledger::Hash;
 use trueno_core::model::{
-    AuditEvent, CloudAccount, Coverage, EventDraft, Finding, Job, Membership, NewCloudAccount,
-    NewJob, NewOrganization, NewScan, Organization, Provider, Resource, Scan, ScanProgress,
-    SecretPurpose, SecretRef, Version,
+    AuditEvent, CloudAccount, Comment, Coverage, EventDraft, Exception, Finding, FindingChange,
+    FindingDraft, Job, Member, Membership, NewCloudAccount, NewComment, NewException, NewJob,
+    NewOrganization, NewScan, NewSchedule, Organization, Provider, Recommendation, Resource,
+    ResourceRecord, Role, Scan, ScanProgress, Schedule, ScheduleStatus, SecretPurpose, SecretRef,
+    Version,
 };
 use trueno_core::port::tenant_store::{
-    AccountReads, AccountWrites, FindingReads, FindingUpsert, JobReads, JobWrites, ResourceReads,
-    ScanReads, ScanWrites,
+    AccountReads, AccountWrites, AuditReads, ExceptionFilter, ExceptionReads, ExceptionWrites,
+    FindingCount, FindingReads, FindingWrites, JobReads, JobWrites, OrganizationReads,
+    OrganizationWrites, ResourceReads, ScanReads, ScanWrites, ScheduleReads, ScheduleWrites,
 };
 use trueno_core::port::{
-    AuditOutbox, AuditSink, CancelOutcome, Claim, ClaimRequest, CloudScanner, Enqueued,
+    AuditOutbox, AuditSink, CancelOutcome, Claim, ClaimRequest, CloudScanner, Count, Enqueued,
     FindingFilter, FinishOutcome, Finished, Heartbeat, Ingest, JobQueue, Lease, LedgerEntry,
     LedgerHead, Page, PageRequest, QueueStats, ReadView, Recovered, ResourceFilter, ScanFilter,
     ScanPlan, ScanSession, ScanStream, ScanTarget, ScanTask, SecretVault, SettleOutcome,
     Settlement, TenantStore, UnitOfWork, VaultPosture, Verification, WaitReason, WakeUps,
 };
 use trueno_core::state::cloud_account::AccountEvent;
+use trueno_core::state::exception::ExceptionDecision;
+use trueno_core::state::finding::FindingStep;
 
 mock! {
     /// A mock of [`JobQueue`].
@@ -106,6 +113,7 @@ mock! {
             new: NewOrganization,
             event: EventDraft,
         ) -> Result<Organization>;
+        async fn lapse_exceptions(&self, now: Timestamp, limit: usize) -> Result<u64>;
         async fn read(&self, scope: &OrgScope) -> Result<Box<dyn ReadView>>;
         async fn begin(&self, scope: &OrgScope) -> Result<Box<dyn UnitOfWork>>;
         async fn ingest(&self, lease: &Lease) -> Result<Box<dyn Ingest>>;
@@ -121,6 +129,12 @@ mock! {
 mock! {
     /// A mock of [`ReadView`].
     pub ReadView {}
+
+    #[async_trait]
+    impl OrganizationReads for ReadView {
+        async fn organization(&mut self) -> Result<Organization>;
+        async fn members(&mut self, page: &PageRequest) -> Result<Page<Member>>;
+    }
 
     #[async_trait]
     impl AccountReads for ReadView {
@@ -141,22 +155,59 @@ mock! {
             &mut self,
             filter: &ResourceFilter,
             page: &PageRequest,
-        ) -> Result<Page<Resource>>;
+        ) -> Result<Page<ResourceRecord>>;
     }
 
     #[async_trait]
     impl FindingReads for ReadView {
-        async fn finding(&mut self, account: CloudAccountId, key: &str) -> Result<Finding>;
+        async fn finding(&mut self, id: FindingId) -> Result<Finding>;
         async fn findings(
             &mut self,
             filter: &FindingFilter,
             page: &PageRequest,
         ) -> Result<Page<Finding>>;
+        async fn count_findings(&mut self, filter: &FindingFilter) -> Result<Count>;
+        async fn finding_counts(
+            &mut self,
+            account: Option<CloudAccountId>,
+        ) -> Result<Vec<FindingCount>>;
+        async fn finding_history(
+            &mut self,
+            id: FindingId,
+            page: &PageRequest,
+        ) -> Result<Page<FindingChange>>;
+        async fn comments(&mut self, id: FindingId, page: &PageRequest) -> Result<Page<Comment>>;
+        async fn recommendations(
+            &mut self,
+            account: Option<CloudAccountId>,
+            page: &PageRequest,
+        ) -> Result<Page<Recommendation>>;
+    }
+
+    #[async_trait]
+    impl ExceptionReads for ReadView {
+        async fn exception(&mut self, id: ExceptionId) -> Result<Exception>;
+        async fn exceptions(
+            &mut self,
+            filter: &ExceptionFilter,
+            page: &PageRequest,
+        ) -> Result<Page<Exception>>;
+    }
+
+    #[async_trait]
+    impl ScheduleReads for ReadView {
+        async fn schedule(&mut self, id: ScheduleId) -> Result<Schedule>;
+        async fn schedules(&mut self, page: &PageRequest) -> Result<Page<Schedule>>;
     }
 
     #[async_trait]
     impl JobReads for ReadView {
         async fn job(&mut self, id: JobId) -> Result<Job>;
+    }
+
+    #[async_trait]
+    impl AuditReads for ReadView {
+        async fn audit_events(&mut self, page: &PageRequest) -> Result<Page<AuditEvent>>;
     }
 }
 
@@ -205,6 +256,53 @@ mock! {
     }
 
     #[async_trait]
+    impl FindingWrites for UnitOfWork {
+        async fn step_finding(
+            &mut self,
+            id: FindingId,
+            version: Version,
+            step: FindingStep,
+        ) -> Result<Finding>;
+        async fn assign_finding(
+            &mut self,
+            id: FindingId,
+            version: Version,
+            assignee: Option<UserId>,
+        ) -> Result<Finding>;
+        async fn add_comment(&mut self, new: NewComment) -> Result<Comment>;
+    }
+
+    #[async_trait]
+    impl ExceptionWrites for UnitOfWork {
+        async fn request_exception(&mut self, new: NewException) -> Result<Exception>;
+        async fn decide_exception(
+            &mut self,
+            id: ExceptionId,
+            version: Version,
+            decision: ExceptionDecision,
+        ) -> Result<Exception>;
+    }
+
+    #[async_trait]
+    impl ScheduleWrites for UnitOfWork {
+        async fn insert_schedule(&mut self, new: NewSchedule) -> Result<Schedule>;
+        async fn set_schedule_status(
+            &mut self,
+            id: ScheduleId,
+            version: Version,
+            status: ScheduleStatus,
+        ) -> Result<Schedule>;
+        async fn remove_schedule(&mut self, id: ScheduleId, version: Version) -> Result<()>;
+    }
+
+    #[async_trait]
+    impl OrganizationWrites for UnitOfWork {
+        async fn set_member(&mut self, user: UserId, role: Role) -> Result<Member>;
+        async fn remove_member(&mut self, user: UserId) -> Result<()>;
+        async fn erase_organization(&mut self) -> Result<()>;
+    }
+
+    #[async_trait]
     impl UnitOfWork for UnitOfWork {
         async fn commit(self: Box<Self>, event: EventDraft) -> Result<AuditEventId>;
         async fn rollback(self: Box<Self>) -> Result<()>;
@@ -220,7 +318,7 @@ mock! {
         async fn start_scan(&mut self, tasks: u64) -> Result<Scan>;
         async fn put_resources(&mut self, resources: Vec<Resource>) -> Result<()>;
         async fn put_coverage(&mut self, coverage: Vec<Coverage>) -> Result<()>;
-        async fn put_findings(&mut self, findings: Vec<FindingUpsert>) -> Result<()>;
+        async fn put_findings(&mut self, findings: Vec<FindingDraft>) -> Result<()>;
         async fn resolve_findings(&mut self, keys: Vec<String>) -> Result<()>;
         async fn set_progress(&mut self, progress: ScanProgress) -> Result<()>;
         async fn commit(self: Box<Self>) -> Result<()>;

@@ -17,7 +17,7 @@ use trueno_core::model::{AccessMethod, EventDraft, NewCloudAccount, NewOrganizat
 use trueno_core::port::TenantStore;
 use trueno_core::runtime::scan::{ScanConfig, ScanHandler, ScanRequest, request};
 use trueno_core::runtime::{Processor, ProcessorConfig, accounts};
-use trueno_http::{FixedIdentity, HttpState, loopback_only, router};
+use trueno_http::{HttpState, LocalToken, loopback_only, router};
 use trueno_store_memory::MemoryStore;
 
 const ADDRESS: &str = "127.0.0.1:8090";
@@ -29,13 +29,14 @@ async fn main() -> Result<()> {
     let clock: SharedClock = Arc::new(SystemClock);
     let ids = IdSource::random();
     let store = Arc::new(MemoryStore::new(clock.clone(), ids.clone()));
-    // One organization, whose owner everybody is who reaches the port.
+    // One organization, whose owner is whoever has the token.
     let (organization, owner): (_, UserId) = (ids.next(clock.now()), ids.next(clock.now()));
     let new = NewOrganization::new(organization, "Example", owner)?;
     let event = EventDraft::new("organization.created", "organization", organization);
     store.create_organization(new, event).await?;
     let identity = Identity::authenticated(owner);
-    let fixed = Arc::new(FixedIdentity::new(identity, organization));
+    let local = LocalToken::generate(identity)?;
+    let page = format!("http://{ADDRESS}/trueno?token={}", local.expose());
 
     // The processor.
     let aws = Arc::new(AwsScanner::builder().build()?);
@@ -47,11 +48,15 @@ async fn main() -> Result<()> {
     let processor = Processor::new(queue, tenants, vec![handler], config, time, random)?;
 
     // This service's own routes, and Trueno's.
-    let trueno = router(HttpState::new(store.clone(), fixed, clock.clone()));
+    let trueno = router(HttpState::new(
+        store.clone(),
+        Arc::new(local),
+        clock.clone(),
+    ));
     let home = Router::new().route("/", get(Html(HOME)));
     let app = home.nest("/trueno", trueno).layer(loopback_only());
     let listener = TcpListener::bind(ADDRESS).await.context(ADDRESS)?;
-    println!("http://{ADDRESS}");
+    println!("{page}");
 
     let scan_own_account = async {
         let scope = |action| authorize(&*store, &identity, organization, action);

@@ -2,6 +2,7 @@
 //! connected, with leases, until it is told to stop.
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Result;
@@ -14,29 +15,32 @@ use trueno_core::clock::SystemClock;
 use trueno_core::id::IdSource;
 use trueno_core::runtime::scan::{ScanConfig, ScanHandler};
 use trueno_core::runtime::{Processor, ProcessorConfig};
+use trueno_server::output::out;
 use trueno_server::signals::stop_token;
-use trueno_server::{keys, logs};
+use trueno_server::{keys, program};
 use trueno_store_postgres::{PostgresConfig, PostgresStore};
 
-/// Runs scans from a Postgres store.
+/// Runs the scans that are requested of a Postgres store, until Ctrl-C.
 #[derive(Debug, Parser)]
-#[command(name = "trueno-processor", version)]
+#[command(name = "trueno-processor", version, max_term_width = 100)]
 struct Args {
-    /// The store: postgres://…
-    #[arg(long, env = "TRUENO_STORE", hide_env_values = true)]
+    /// The store: postgres://…, prepared with `trueno migrate`.
+    #[arg(long, value_name = "URL", env = "TRUENO_STORE", hide_env_values = true)]
     store: SecretString,
-    /// The file with the keys that external ids are derived from.
-    #[arg(long, env = "TRUENO_KEY_FILE")]
+    /// The file with the keys that external ids and database contexts are derived from.
+    #[arg(long, value_name = "FILE", env = "TRUENO_KEY_FILE")]
     key_file: Option<PathBuf>,
-    /// Jobs at the same time.
-    #[arg(long, default_value_t = 4)]
-    concurrency: usize,
+    /// Scans at the same time.
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..))]
+    concurrency: u16,
 }
 
-#[tokio::main]
-async fn main() -> Result<()> {
+fn main() -> ExitCode {
     let args = Args::parse();
-    logs::init();
+    program::run(run(args))
+}
+
+async fn run(args: Args) -> Result<ExitCode> {
     let keys = Arc::new(keys::load(&keys::path(args.key_file.as_deref())?)?);
     let store = Arc::new(PostgresStore::connect(PostgresConfig::new(args.store), &keys).await?);
     let engine = Arc::new(Engine::new(check::all(), Arc::new(PriceTable::builtin()?))?);
@@ -49,7 +53,7 @@ async fn main() -> Result<()> {
         ScanConfig::default(),
     );
     let name = format!("trueno-processor {}", std::process::id());
-    let config = ProcessorConfig::new(&name).with_concurrency(args.concurrency);
+    let config = ProcessorConfig::new(&name).with_concurrency(args.concurrency.into());
     let handlers: Vec<Arc<dyn trueno_core::runtime::JobHandler>> = vec![Arc::new(handler)];
     let processor = Processor::new(
         store.clone(),
@@ -59,6 +63,8 @@ async fn main() -> Result<()> {
         clock,
         IdSource::random(),
     )?;
-    processor.run(stop_token()?).await;
-    Ok(())
+    let stop = stop_token()?;
+    out("takes scans; Ctrl-C stops it\n")?;
+    processor.run(stop).await;
+    Ok(ExitCode::SUCCESS)
 }

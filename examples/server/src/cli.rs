@@ -25,7 +25,7 @@ pub(crate) enum Command {
     Connect(ConnectArgs),
     /// Prepares a Postgres store, or brings it up to date.
     Migrate(MigrateArgs),
-    /// Serves the page, and scans the demo account.
+    /// Serves the page and the API, over the recorded account or over a Postgres store.
     Serve(ServeArgs),
 }
 
@@ -76,6 +76,13 @@ pub(crate) struct CheckArgs {
     pub(crate) prices: Option<PathBuf>,
 }
 
+impl CheckArgs {
+    /// Whether anything is to be different from what it is by itself.
+    pub(crate) fn is_given(&self) -> bool {
+        self.as_of.is_some() || !self.overrides.is_empty() || self.prices.is_some()
+    }
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct StoreArgs {
     /// Where results are kept: `memory`, which keeps nothing after exit, or postgres://…
@@ -123,6 +130,10 @@ pub(crate) struct MigrateArgs {
     /// The database to prepare: postgres://…, as a role that may create roles and schemas.
     #[arg(long, value_name = "URL", env = "TRUENO_STORE", hide_env_values = true)]
     pub(crate) store: StoreUrl,
+    /// Prepare nothing, but refuse every key that is no longer in the key file from now on: the last
+    /// step of a rotation, once every process was restarted with a newer key.
+    #[arg(long)]
+    pub(crate) retire_keys: bool,
     #[command(flatten)]
     pub(crate) keys: KeyArgs,
 }

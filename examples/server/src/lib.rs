@@ -1,6 +1,8 @@
-//! What the programs of this folder share: the key file on disk, logs, output, signals.
+//! What the programs of this folder share: how they run and end, the key file on disk, logs, output,
+//! signals.
 
 pub mod keys;
 pub mod logs;
 pub mod output;
+pub mod program;
 pub mod signals;

@@ -25,6 +25,9 @@ use trueno_server::output::note;
 use crate::local::Local;
 use crate::store::Stores;
 
+/// How long a scan may take to stop.
+const STOP_GRACE: Duration = Duration::from_secs(2);
+
 /// What is scanned, and with what.
 pub(crate) struct Subject {
     pub(crate) scanner: Arc<dyn CloudScanner>,
@@ -186,6 +189,34 @@ impl LocalScan {
         stop: CancellationToken,
         progress: impl Fn(ScanProgress),
     ) -> Result<ScanReport> {
+        let ended = stop.child_token();
+        let watching = async {
+            let watched = self.watch(scan, &progress).await;
+            ended.cancel();
+            watched
+        };
+        let (processed, watched) = tokio::join!(self.run_jobs(kind, ended.clone()), async {
+            tokio::select! {
+                watched = watching => watched,
+                () = stop.cancelled() => Err(Interrupted.into()),
+            }
+        });
+        processed?;
+        watched?;
+        let store = self.stores.tenants.as_ref();
+        let scope = self.local.scope(store, Action::Read).await?;
+        let mut view = store.read(&scope).await?;
+        Ok(scan::report(view.as_mut(), scan).await?)
+    }
+
+    /// Runs the scans that others request of the store, until `stop` fires: for a store that has
+    /// this account alone.
+    pub(crate) async fn run_requested(&self, stop: CancellationToken) -> Result<()> {
+        self.run_jobs(scan::JOB_KIND, stop).await
+    }
+
+    /// Runs jobs of one kind, and hands audit events to the ledger, until `stop` fires.
+    async fn run_jobs(&self, kind: JobKind, stop: CancellationToken) -> Result<()> {
         let handler = ScanHandler::new(
             vec![self.subject.scanner.clone()],
             self.engine.clone(),
@@ -196,7 +227,7 @@ impl LocalScan {
         let config = ProcessorConfig::new("trueno command line")
             .with_concurrency(1)
             .with_poll_interval(Duration::from_millis(250))
-            .with_stop_grace(Duration::from_secs(2))
+            .with_stop_grace(STOP_GRACE)
             .with_backoff(Backoff::new(
                 Duration::from_secs(1),
                 Duration::from_secs(10),
@@ -209,30 +240,15 @@ impl LocalScan {
             Arc::new(SystemClock),
             IdSource::random(),
         )?;
-        let ended = stop.child_token();
         let sequencing = self.stores.ledger.clone().map(|(outbox, sink)| {
             let every = Duration::from_millis(250);
-            tokio::spawn(sequence_until(outbox, sink, every, ended.clone()))
+            tokio::spawn(sequence_until(outbox, sink, every, stop.clone()))
         });
-        let watching = async {
-            let watched = self.watch(scan, &progress).await;
-            ended.cancel();
-            watched
-        };
-        let ((), watched) = tokio::join!(processor.run(ended.clone()), async {
-            tokio::select! {
-                watched = watching => watched,
-                () = stop.cancelled() => Err(Interrupted.into()),
-            }
-        });
+        processor.run(stop).await;
         if let Some(sequencing) = sequencing {
             sequencing.await?;
         }
-        watched?;
-        let store = self.stores.tenants.as_ref();
-        let scope = self.local.scope(store, Action::Read).await?;
-        let mut view = store.read(&scope).await?;
-        Ok(scan::report(view.as_mut(), scan).await?)
+        Ok(())
     }
 
     /// Waits for the end of the scan.

@@ -51,8 +51,21 @@ pub(crate) async fn migrate(args: &MigrateArgs) -> Result<ExitCode> {
     let StoreUrl::Postgres(url) = &args.store else {
         bail!("only a Postgres store is prepared; give --store postgres://…");
     };
-    let keys = keys::load_or_create(&keys::path(args.keys.key_file.as_deref())?)?;
-    let report = trueno_store_postgres::migrate(&PostgresConfig::new(url.clone()), &keys).await?;
+    let (config, path) = (
+        PostgresConfig::new(url.clone()),
+        keys::path(args.keys.key_file.as_deref())?,
+    );
+    if args.retire_keys {
+        let retired = trueno_store_postgres::retire_keys(&config, &keys::load(&path)?).await?;
+        for id in &retired {
+            out(&format!("retired the key {id}\n"))?;
+        }
+        if retired.is_empty() {
+            out("no key to retire\n")?;
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let report = trueno_store_postgres::migrate(&config, &keys::load_or_create(&path)?).await?;
     for name in &report.applied {
         out(&format!("applied {name}\n"))?;
     }

@@ -14,6 +14,20 @@ text_enum! {
         ManageAccounts = "manage_accounts",
         /// Seal, rotate and remove secrets.
         ManageSecrets = "manage_secrets",
+        /// Acknowledge, assign and comment on findings; ask for exceptions.
+        WorkFindings = "work_findings",
+        /// Approve, reject and withdraw exceptions.
+        DecideExceptions = "decide_exceptions",
+        /// Make, pause and remove schedules.
+        ManageSchedules = "manage_schedules",
+        /// Add members, change their roles and remove them.
+        ManageMembers = "manage_members",
+        /// Read who did what.
+        ReadAudit = "read_audit",
+        /// Export everything that the organization has.
+        Export = "export",
+        /// Erase the organization.
+        EraseOrganization = "erase_organization",
     }
 }
 
@@ -21,45 +35,55 @@ impl Action {
     /// True for an action that changes something: only its scope opens a unit of work.
     #[must_use]
     pub const fn writes(self) -> bool {
-        !matches!(self, Self::Read)
+        !matches!(self, Self::Read | Self::ReadAudit | Self::Export)
     }
 }
 
 /// Whether `role` allows `action`.
 #[must_use]
 pub const fn allows(role: Role, action: Action) -> bool {
+    use Role::{Admin, Analyst, Approver, Owner};
     match action {
         Action::Read => true,
-        Action::Scan => matches!(role, Role::Owner | Role::Admin | Role::Analyst),
-        Action::ManageAccounts | Action::ManageSecrets => matches!(role, Role::Owner | Role::Admin),
+        Action::Scan => matches!(role, Owner | Admin | Analyst),
+        Action::WorkFindings => matches!(role, Owner | Admin | Approver | Analyst),
+        Action::DecideExceptions | Action::ReadAudit => matches!(role, Owner | Admin | Approver),
+        Action::ManageAccounts
+        | Action::ManageSecrets
+        | Action::ManageSchedules
+        | Action::ManageMembers
+        | Action::Export => matches!(role, Owner | Admin),
+        Action::EraseOrganization => matches!(role, Owner),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+
     use super::*;
 
     /// The whole matrix, so that a change of it is seen in review.
     #[test]
     fn the_matrix_is_as_written() {
-        let mut lines = Vec::new();
+        let mut table = String::from("| action |");
         for role in Role::ALL {
-            let allowed: Vec<&str> = Action::ALL
-                .iter()
-                .filter(|a| allows(*role, **a))
-                .map(|a| a.as_str())
-                .collect();
-            lines.push(format!("{role}: {}", allowed.join(" ")));
+            write!(table, " {role} |").unwrap();
         }
+        table.push_str("\n|---|");
+        table.push_str(&"---|".repeat(Role::ALL.len()));
+        for action in Action::ALL {
+            write!(table, "\n| {action} |").unwrap();
+            for role in Role::ALL {
+                let cell = if allows(*role, *action) { "yes" } else { "-" };
+                write!(table, " {cell} |").unwrap();
+            }
+        }
+        table.push('\n');
         assert_eq!(
-            lines,
-            [
-                "owner: read scan manage_accounts manage_secrets",
-                "admin: read scan manage_accounts manage_secrets",
-                "approver: read",
-                "analyst: read scan",
-                "viewer: read",
-            ]
+            table,
+            include_str!("matrix.golden.md"),
+            "the golden file should be:\n{table}"
         );
     }
 }

@@ -4,9 +4,11 @@
 //! member's, through [`authorize`], and a processor's, from a [`Lease`](crate::port::Lease) that
 //! core's runtime made from a claim. Its fields are private and it has no public constructor.
 
+mod authenticator;
 mod matrix;
 mod scope;
 
+pub use authenticator::{Authenticator, Credentials};
 pub use matrix::{Action, allows};
 pub use scope::{Authority, OrgScope};
 
@@ -34,33 +36,42 @@ impl Identity {
     }
 }
 
-/// Gives the scope in which `identity` may do `action` in `organization`.
+/// Gives the scope in which `identity` may do `action` in `organization`. Without an organization it
+/// is the one that the user is a member of, where there is just one.
 ///
 /// # Errors
 /// [`ErrorKind::NotFound`](crate::error::ErrorKind::NotFound) where the user is no member: whether
 /// the organization exists is not told. [`ErrorKind::Denied`](crate::error::ErrorKind::Denied)
 /// where the member's role does not allow it.
+/// [`ErrorKind::InvalidInput`](crate::error::ErrorKind::InvalidInput) where no organization was
+/// named and the user is a member of several.
 pub async fn authorize(
     store: &dyn TenantStore,
     identity: &Identity,
-    organization: OrganizationId,
+    organization: impl Into<Option<OrganizationId>> + Send,
     action: Action,
 ) -> Result<OrgScope> {
-    let memberships = store.memberships(identity.user).await?;
-    let membership = memberships
-        .iter()
-        .find(|membership| {
-            membership.organization == organization && membership.user == identity.user
-        })
-        .ok_or_else(|| Error::not_found("organization"))?;
+    let wanted = organization.into();
+    let mut memberships = store.memberships(identity.user).await?;
+    memberships.retain(|membership| {
+        membership.user == identity.user
+            && wanted.is_none_or(|wanted| membership.organization == wanted)
+    });
+    let membership = match memberships.as_slice() {
+        [] => return Err(Error::not_found("organization")),
+        [membership] => membership,
+        [_, _, ..] => {
+            return Err(Error::invalid(
+                "organization",
+                "has to be named: you are a member of several",
+            ));
+        }
+    };
     if !allows(membership.role, action) {
-        return Err(Error::new(
-            crate::error::ErrorKind::Denied,
-            format!("the role {} does not allow {action}", membership.role),
-        ));
+        return Err(scope::denied(membership.role, action));
     }
     Ok(OrgScope::member(
-        organization,
+        membership.organization,
         identity.user,
         membership.role,
         action,

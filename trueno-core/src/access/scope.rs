@@ -1,6 +1,6 @@
 //! The key to one organization's data.
 
-use super::Action;
+use super::{Action, allows};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{OrganizationId, UserId};
 use crate::model::{Actor, Role};
@@ -92,6 +92,33 @@ impl OrgScope {
         }
     }
 
+    /// Passes where the member's role allows `action`: what a store asks before each write of that
+    /// kind, whatever action the scope was given for, so that a program that authorized the wrong
+    /// one gains nothing. A lease passes for [`Action::Read`] only.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Denied`] otherwise.
+    pub fn permit(&self, wanted: Action) -> Result<()> {
+        match self.authority {
+            Authority::Member { role, .. } if allows(role, wanted) => Ok(()),
+            Authority::Member { role, .. } => Err(denied(role, wanted)),
+            Authority::Lease(_) if wanted == Action::Read => Ok(()),
+            Authority::Lease(_) => Err(Error::new(
+                ErrorKind::Denied,
+                format!("a lease does not allow {wanted}"),
+            )),
+        }
+    }
+
+    /// The member, where the scope is one's.
+    #[must_use]
+    pub const fn member_id(&self) -> Option<UserId> {
+        match self.authority {
+            Authority::Member { user, .. } => Some(user),
+            Authority::Lease(_) => None,
+        }
+    }
+
     /// Passes where the scope was given for `action`.
     ///
     /// # Errors
@@ -105,4 +132,11 @@ impl OrgScope {
             )),
         }
     }
+}
+
+pub(super) fn denied(role: Role, action: Action) -> Error {
+    Error::new(
+        ErrorKind::Denied,
+        format!("the role {role} does not allow {action}"),
+    )
 }

@@ -17,7 +17,7 @@ mod totals;
 pub use engine::{CoverageMap, Engine, Evaluation};
 pub use parameters::{Parameter, Parameters};
 pub use price_book::PriceBook;
-pub use reconcile::{Reconciliation, reconcile};
+pub use reconcile::Reconciliation;
 pub use relations::Relations;
 pub use totals::{Totals, totals};
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::model::{FindingDraft, FindingStatus};
+use crate::model::FindingDraft;
 
 use super::{CoverageMap, Engine};
 
@@ -35,21 +35,5 @@ impl Reconciliation {
     #[must_use]
     pub fn resolved(self) -> Vec<String> {
         self.unseen.into_iter().collect()
-    }
-}
-
-/// The status of a finding that a look found, given the status that it had.
-#[must_use]
-pub fn reconcile(before: Option<FindingStatus>) -> FindingStatus {
-    match before {
-        None => FindingStatus::New,
-        Some(FindingStatus::New | FindingStatus::Open) => FindingStatus::Open,
-        Some(FindingStatus::Resolved | FindingStatus::Reopened) => FindingStatus::Reopened,
-        // What people decided stays.
-        Some(
-            kept @ (FindingStatus::Acknowledged
-            | FindingStatus::InProgress
-            | FindingStatus::Suppressed),
-        ) => kept,
     }
 }

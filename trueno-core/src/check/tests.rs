@@ -6,8 +6,7 @@ use serde_json::json;
 use super::*;
 use crate::error::ErrorKind;
 use crate::model::{
-    AccountNumber, Coverage, CoverageStatus, FindingDraft, FindingStatus, Region, ResourceRef,
-    TaskKey,
+    AccountNumber, Coverage, CoverageStatus, FindingDraft, Region, ResourceRef, TaskKey,
 };
 use crate::money::{Currency, Money, PriceSource, Quote};
 
@@ -411,28 +410,6 @@ fn a_check_that_no_longer_exists_resolves_nothing() {
     let standing = found(&engine(), &disk("d-1", "one"));
     let without = Engine::new(vec![Arc::new(Silent)], Arc::new(NoPrices)).unwrap();
     assert!(!resolves(&standing, &without, &complete("one"), |_| ()));
-}
-
-#[test]
-fn what_is_found_again_keeps_what_people_decided_and_reopens_what_was_resolved() {
-    use FindingStatus::*;
-    assert_eq!(reconcile(None), New);
-    for (before, after) in [
-        (New, Open),
-        (Open, Open),
-        (Acknowledged, Acknowledged),
-        (InProgress, InProgress),
-        (Suppressed, Suppressed),
-        (Resolved, Reopened),
-        (Reopened, Reopened),
-    ] {
-        assert_eq!(reconcile(Some(before)), after, "{before}");
-    }
-    assert_eq!(
-        FindingStatus::ALL.len(),
-        7,
-        "a new status needs its case here"
-    );
 }
 
 /// A finding of `micros`, `None` for unknown, in a group, `""` for none.

@@ -11,7 +11,7 @@ use super::Version;
 use super::organization::display_name;
 use crate::error::{Error, Result};
 use crate::id::{CloudAccountId, OrganizationId, derived};
-use crate::text::text_enum;
+use crate::text::{text_enum, without_nul};
 
 text_enum! {
     /// A cloud provider.
@@ -279,6 +279,50 @@ pub struct CloudAccount {
     pub version: Version,
 }
 
+/// A connection as clients and exports see it: without the external id's hash, which opens nothing
+/// and is still nobody's business.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CloudAccountSummary {
+    /// Its id.
+    pub id: CloudAccountId,
+    /// The provider.
+    pub provider: Provider,
+    /// The provider's number for it.
+    pub number: AccountNumber,
+    /// Its display name.
+    pub name: String,
+    /// The role that scans assume; `None` for ambient credentials and once it is disconnected.
+    pub role_arn: Option<RoleArn>,
+    /// Regions to look at; empty for every region that is enabled.
+    pub regions: Vec<Region>,
+    /// Where it is in its life.
+    pub status: AccountStatus,
+    /// When it was connected.
+    pub created_at: Timestamp,
+    /// Counts changes of this row.
+    pub version: Version,
+}
+
+impl From<CloudAccount> for CloudAccountSummary {
+    fn from(account: CloudAccount) -> Self {
+        let role_arn = match account.access {
+            Some(AccessMethod::AssumeRole { role_arn, .. }) => Some(role_arn),
+            Some(AccessMethod::Ambient) | None => None,
+        };
+        Self {
+            id: account.id,
+            provider: account.provider,
+            number: account.number,
+            name: account.name,
+            role_arn,
+            regions: account.regions,
+            status: account.status,
+            created_at: account.created_at,
+            version: account.version,
+        }
+    }
+}
+
 /// A connection about to be made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -310,20 +354,35 @@ impl NewCloudAccount {
         name: &str,
         access: AccessMethod,
     ) -> Result<Self> {
-        if let AccessMethod::AssumeRole { role_arn, .. } = &access
-            && role_arn.account() != &number
-        {
-            return Err(Error::invalid("role ARN", "belongs to another account"));
-        }
-        let name = display_name("account name", name)?;
-        Ok(Self {
+        let new = Self {
             id,
             provider,
             number,
-            name,
+            name: name.to_owned(),
             access,
             regions: Vec::new(),
-        })
+        };
+        new.check()?;
+        Ok(new)
+    }
+
+    /// Checks the rules of the constructor once more: the fields are public, so every store asks
+    /// before it takes a connection.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn check(&self) -> Result<()> {
+        if let AccessMethod::AssumeRole {
+            role_arn, key_id, ..
+        } = &self.access
+        {
+            if role_arn.account() != &self.number {
+                return Err(Error::invalid("role ARN", "belongs to another account"));
+            }
+            without_nul("external id key", key_id)?;
+        }
+        display_name("account name", &self.name)?;
+        Ok(())
     }
 
     /// Looks only at these regions.

@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{ResourceRef, Version};
-use crate::id::{CloudAccountId, ScanId};
+use crate::error::{Error, Result};
+use crate::id::{CloudAccountId, CommentId, FindingId, ScanId, UserId};
+use crate::model::Actor;
 use crate::money::Saving;
 use crate::text::text_enum;
 
@@ -28,7 +30,7 @@ text_enum! {
 text_enum! {
     /// Where a finding is in its life.
     pub enum FindingStatus as "finding status" {
-        /// Found for the first time, by the latest scan that looked.
+        /// Found by one scan only.
         New = "new",
         /// Found by more than one scan.
         Open = "open",
@@ -75,6 +77,8 @@ pub struct FindingDraft {
 /// A finding as a store keeps it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Finding {
+    /// Its id: [`FindingId::of`] its account and key.
+    pub id: FindingId,
     /// What the latest look that found it said.
     #[serde(flatten)]
     pub draft: FindingDraft,
@@ -82,6 +86,8 @@ pub struct Finding {
     pub account: CloudAccountId,
     /// Where it is in its life.
     pub status: FindingStatus,
+    /// The member who is to deal with it.
+    pub assignee: Option<UserId>,
     /// The scan that found it first.
     pub first_scan: ScanId,
     /// The latest scan that found it.
@@ -92,4 +98,111 @@ pub struct Finding {
     pub last_seen_at: Timestamp,
     /// Counts changes of this row.
     pub version: Version,
+}
+
+/// One change of a finding that people or looks made: what its history is made of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FindingChange {
+    /// The finding.
+    pub finding: FindingId,
+    /// The finding's version after the change: orders its history.
+    pub version: Version,
+    /// When, by the store's clock.
+    pub occurred_at: Timestamp,
+    /// Who did it: a member, the processor whose look it was, or the system.
+    pub actor: Actor,
+    /// What changed.
+    #[serde(flatten)]
+    pub what: ChangeOfFinding,
+}
+
+/// What changed of a finding.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "change", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum ChangeOfFinding {
+    /// Its status. `from` is `None` where it was found for the first time.
+    Status {
+        /// The status before.
+        from: Option<FindingStatus>,
+        /// The status after.
+        to: FindingStatus,
+    },
+    /// Its assignee.
+    Assignee {
+        /// The member before.
+        from: Option<UserId>,
+        /// The member after.
+        to: Option<UserId>,
+    },
+}
+
+/// What a member has to say of a finding.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Comment {
+    /// Its id.
+    pub id: CommentId,
+    /// The finding.
+    pub finding: FindingId,
+    /// Who wrote it.
+    pub author: UserId,
+    /// The text.
+    pub text: String,
+    /// When it was written, by the store's clock.
+    pub created_at: Timestamp,
+}
+
+/// A comment about to be added, by the member whose scope adds it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewComment {
+    id: CommentId,
+    finding: FindingId,
+    text: String,
+}
+
+impl NewComment {
+    /// # Errors
+    /// [`ErrorKind::InvalidInput`](crate::error::ErrorKind::InvalidInput) for a text that is blank,
+    /// longer than 10,000 characters, or holds control characters other than tab and line feed.
+    pub fn new(id: CommentId, finding: FindingId, text: &str) -> Result<Self> {
+        Ok(Self {
+            id,
+            finding,
+            text: prose("text", text, 10_000)?,
+        })
+    }
+
+    /// Its id.
+    #[must_use]
+    pub fn id(&self) -> CommentId {
+        self.id
+    }
+
+    /// The finding.
+    #[must_use]
+    pub fn finding(&self) -> FindingId {
+        self.finding
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+}
+
+/// Text that people wrote: not blank, at most `most` characters, no control characters but tab and
+/// line feed (stores refuse NUL).
+pub(crate) fn prose(field: &str, text: &str, most: usize) -> Result<String> {
+    let control = |c: char| c.is_control() && c != '\n' && c != '\t';
+    if text.trim().is_empty() || text.chars().count() > most || text.chars().any(control) {
+        return Err(Error::invalid(
+            field,
+            &format!(
+                "needs 1 to {most} characters that are not all blank, without control characters \
+                 other than tab and line feed"
+            ),
+        ));
+    }
+    Ok(text.to_owned())
 }

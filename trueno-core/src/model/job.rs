@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::error::{Error, Result};
 use crate::id::{JobId, OrganizationId};
-use crate::text::text_enum;
+use crate::text::{json_without_nul, text_enum};
 
 text_enum! {
     /// Where a job is in its life; the machine is [`crate::state::job`].
@@ -155,7 +155,7 @@ impl NewJob {
     ///
     /// # Errors
     /// [`ErrorKind::InvalidInput`](crate::error::ErrorKind::InvalidInput) for a payload over
-    /// [`JobPayload::MAX_BYTES`].
+    /// [`JobPayload::MAX_BYTES`], or one that holds a NUL.
     pub fn new(id: JobId, kind: JobKind, payload: JobPayload) -> Result<Self> {
         check_payload(&payload)?;
         Ok(Self {
@@ -227,7 +227,7 @@ fn check_payload(payload: &JobPayload) -> Result<()> {
             "is larger than 64 KiB as JSON",
         ));
     }
-    Ok(())
+    json_without_nul("job payload", &payload.body)
 }
 
 fn check_dedupe_key(key: &str) -> Result<()> {

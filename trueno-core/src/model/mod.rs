@@ -4,25 +4,35 @@ pub mod actor;
 pub mod audit;
 pub mod cloud_account;
 pub mod coverage;
+pub mod exception;
 pub mod finding;
 pub mod job;
+pub mod limits;
 pub mod organization;
+pub mod recommendation;
 pub mod resource;
 pub mod scan;
+pub mod schedule;
 pub mod secret;
 
 pub use actor::Actor;
 pub use audit::{AuditEvent, AuditTarget, EventDraft};
 pub use cloud_account::{
-    AccessMethod, AccountNumber, AccountStatus, CloudAccount, ExternalIdHash, NewCloudAccount,
-    Provider, Region, RoleArn,
+    AccessMethod, AccountNumber, AccountStatus, CloudAccount, CloudAccountSummary, ExternalIdHash,
+    NewCloudAccount, Provider, Region, RoleArn,
 };
 pub use coverage::{Coverage, CoverageStatus, TaskKey};
-pub use finding::{Finding, FindingDraft, FindingStatus, Severity};
+pub use exception::{Exception, ExceptionStatus, NewException};
+pub use finding::{
+    ChangeOfFinding, Comment, Finding, FindingChange, FindingDraft, FindingStatus, NewComment,
+    Severity,
+};
 pub use job::{Job, JobKind, JobPayload, JobStatus, NewJob};
-pub use organization::{Membership, NewOrganization, Organization, Role};
-pub use resource::{Resource, ResourceKind, ResourceRef};
+pub use organization::{Member, Membership, NewOrganization, Organization, Role};
+pub use recommendation::Recommendation;
+pub use resource::{Resource, ResourceKind, ResourceRecord, ResourceRef};
 pub use scan::{NewScan, Scan, ScanKind, ScanProgress, ScanStatus};
+pub use schedule::{CronExpression, NewSchedule, Schedule, ScheduleStatus};
 pub use secret::{SecretPurpose, SecretRef};
 
 /// The version of a mutable row, counted from 1: an update names the version that it read.

@@ -84,6 +84,17 @@ pub struct Membership {
     pub role: Role,
 }
 
+/// A member, as the organization sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// The user.
+    pub user: UserId,
+    /// The member's role.
+    pub role: Role,
+    /// When the user became a member, by the store's clock.
+    pub created_at: Timestamp,
+}
+
 /// A name that people read: 1 to 200 characters, none of them a control character.
 pub(crate) fn display_name(field: &str, name: &str) -> Result<String> {
     if name.is_empty() || name.chars().count() > 200 || name.chars().any(char::is_control) {

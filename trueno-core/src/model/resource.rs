@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Region;
 use crate::error::{Error, Result};
+use crate::id::{CloudAccountId, ScanId};
 
 /// A kind of resource, as `service.name`, such as `ec2.volume`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -113,4 +115,22 @@ pub struct Resource {
     pub tags: BTreeMap<String, String>,
     /// What the provider says of it, in the shape that its collector documents.
     pub attributes: Value,
+}
+
+/// A resource as a store keeps it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ResourceRecord {
+    /// What the latest look that saw it said.
+    #[serde(flatten)]
+    pub resource: Resource,
+    /// The account.
+    pub account: CloudAccountId,
+    /// The latest scan that saw it.
+    pub last_scan: ScanId,
+    /// When it was seen first, by the store's clock.
+    pub first_seen_at: Timestamp,
+    /// When it was seen last: at the end of the task that saw it, where that was read completely.
+    pub last_seen_at: Timestamp,
+    /// Since when it is gone: a complete look no longer saw it. `None` while it is there.
+    pub gone_at: Option<Timestamp>,
 }

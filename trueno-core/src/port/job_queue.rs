@@ -9,9 +9,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{Claim, LeaseRef};
 use crate::access::OrgScope;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::id::{JobId, WorkerSessionId};
 use crate::model::{JobKind, JobStatus, NewJob};
+use crate::text::without_nul;
 
 /// What enqueueing one job answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,6 +64,18 @@ impl ClaimRequest {
         }
     }
 
+    /// Passes a request that a queue can serve; every queue asks.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidInput`](crate::error::ErrorKind::InvalidInput) for no kinds, and a
+    /// worker's name with a NUL.
+    pub fn check(&self) -> Result<()> {
+        if self.kinds.is_empty() {
+            return Err(Error::invalid("kinds", "needs at least one"));
+        }
+        without_nul("worker", &self.worker)
+    }
+
     /// With leases of this length.
     #[must_use]
     pub fn with_lease_for(mut self, lease_for: Duration) -> Self {
@@ -111,6 +124,17 @@ pub enum JobOutcome {
 }
 
 impl JobOutcome {
+    /// Passes an outcome that can be stored; every queue and store asks.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidInput`](crate::error::ErrorKind::InvalidInput) for an error with a NUL.
+    pub fn check(&self) -> Result<()> {
+        match self {
+            Self::Failed { error, .. } => without_nul("error of the job", error),
+            _ => Ok(()),
+        }
+    }
+
     /// The event of the job machine that it stands for, under `lease`.
     #[must_use]
     pub fn event(&self, lease: &LeaseRef) -> crate::state::job::JobEvent {
@@ -248,8 +272,9 @@ pub type WakeUps = BoxStream<'static, ()>;
 /// - **Cancel-safety**: a dropped future was applied or not. A dropped `claim`, or one whose answer
 ///   was lost, may leave jobs held by the session, and heartbeats extend them too: a worker that
 ///   goes on with the session gives back what a heartbeat says it holds and it does not know of.
-/// - **Errors**: [`InvalidInput`](crate::error::ErrorKind::InvalidInput) for a limit of 0, no kinds
-///   or a lease (of a claim or a heartbeat) under 1 s or over 1 h; otherwise those of the store.
+/// - **Errors**: [`InvalidInput`](crate::error::ErrorKind::InvalidInput) for a limit of 0, no kinds,
+///   a lease (of a claim or a heartbeat) under 1 s or over 1 h, and texts that hold a NUL; otherwise
+///   those of the store.
 #[async_trait]
 pub trait JobQueue: Send + Sync + std::fmt::Debug {
     /// Enqueues jobs of the scope's organization. Answers in the order of `jobs`. A job id in use

@@ -21,9 +21,9 @@ pub use job_queue::{
     Recovered, SettleOutcome, Settlement, WaitReason, WakeUps,
 };
 pub use lease::{Claim, Lease, LeaseRef, claim_leases};
-pub use page::{Cursor, MAX_PAGE, Page, PageRequest};
+pub use page::{COUNT_LIMIT, Count, Cursor, MAX_PAGE, Page, PageRequest};
 pub use secret_vault::{SecretVault, VaultPosture};
 pub use tenant_store::{
-    AuditOutbox, FindingFilter, FinishOutcome, Finished, Ingest, ReadView, ResourceFilter,
-    ScanFilter, TenantStore, UnitOfWork,
+    AuditOutbox, ExceptionFilter, FindingFilter, FinishOutcome, Finished, Ingest, Presence,
+    ReadView, ResourceFilter, ScanFilter, TagFilter, TenantStore, UnitOfWork,
 };

@@ -39,7 +39,7 @@ impl FromStr for Cursor {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        if text.is_empty() || text.len() > 2_048 || text.chars().any(char::is_control) {
+        if text.is_empty() || text.len() > 4_096 || text.chars().any(char::is_control) {
             return Err(Error::invalid(
                 "cursor",
                 "is not one that this list gave out",
@@ -105,4 +105,47 @@ pub struct Page<T> {
     pub items: Vec<T>,
     /// Where the next page begins; `None` on the last one, however full it is.
     pub next: Option<Cursor>,
+}
+
+/// Up to where filters that nobody keeps a count of are counted.
+pub const COUNT_LIMIT: u64 = 1_000;
+
+/// How many there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "relation", content = "value", rename_all = "snake_case")]
+pub enum Count {
+    /// This many.
+    Exactly(u64),
+    /// This many, or more: nobody counted on.
+    AtLeast(u64),
+}
+
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (value, more) = match self {
+            Self::Exactly(value) => (value, ""),
+            Self::AtLeast(value) => (value, "+"),
+        };
+        let digits = value.to_string();
+        for (i, digit) in digits.chars().enumerate() {
+            if i > 0 && (digits.len() - i) % 3 == 0 {
+                f.write_str(",")?;
+            }
+            write!(f, "{digit}")?;
+        }
+        f.write_str(more)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_read_like_numbers() {
+        assert_eq!(Count::Exactly(0).to_string(), "0");
+        assert_eq!(Count::Exactly(999).to_string(), "999");
+        assert_eq!(Count::AtLeast(COUNT_LIMIT).to_string(), "1,000+");
+        assert_eq!(Count::Exactly(1_234_567).to_string(), "1,234,567");
+    }
 }

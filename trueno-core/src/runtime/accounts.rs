@@ -1,9 +1,9 @@
-//! Connecting and verifying cloud accounts.
+//! Connecting, verifying, pausing and disconnecting cloud accounts.
 
 use crate::access::{Action, OrgScope};
 use crate::error::Result;
 use crate::id::CloudAccountId;
-use crate::model::{CloudAccount, EventDraft, NewCloudAccount};
+use crate::model::{CloudAccount, EventDraft, NewCloudAccount, Version};
 use crate::port::{CloudScanner, ScanTarget, TenantStore, Verification};
 use crate::state::cloud_account::AccountEvent;
 
@@ -54,4 +54,81 @@ pub async fn verify(
         .with_detail("probes", probes);
     work.commit(draft).await?;
     Ok((account, verification))
+}
+
+/// Pauses a connection: no scan is requested until it is resumed.
+///
+/// # Errors
+/// As [`disconnect`]; [`InvalidTransition`](crate::error::ErrorKind::InvalidTransition) for one that
+/// is paused already.
+pub async fn pause(
+    store: &dyn TenantStore,
+    scope: &OrgScope,
+    id: CloudAccountId,
+    version: Version,
+) -> Result<CloudAccount> {
+    apply(
+        store,
+        scope,
+        id,
+        version,
+        AccountEvent::Paused,
+        "cloud_account.paused",
+    )
+    .await
+}
+
+/// Resumes a connection: it waits for its verification again.
+///
+/// # Errors
+/// As [`disconnect`]; [`InvalidTransition`](crate::error::ErrorKind::InvalidTransition) for one that
+/// is not paused.
+pub async fn resume(
+    store: &dyn TenantStore,
+    scope: &OrgScope,
+    id: CloudAccountId,
+    version: Version,
+) -> Result<CloudAccount> {
+    apply(
+        store,
+        scope,
+        id,
+        version,
+        AccountEvent::Resumed,
+        "cloud_account.resumed",
+    )
+    .await
+}
+
+/// Disconnects an account for good: its role and its external id's hash are erased, so that nothing
+/// could get in any more. What was found in it stays, and so does its history.
+///
+/// # Errors
+/// [`Denied`](crate::error::ErrorKind::Denied) unless the scope is for [`Action::ManageAccounts`],
+/// [`Conflict`](crate::error::ErrorKind::Conflict) where the connection changed since `version`;
+/// otherwise those of the store.
+pub async fn disconnect(
+    store: &dyn TenantStore,
+    scope: &OrgScope,
+    id: CloudAccountId,
+    version: Version,
+) -> Result<CloudAccount> {
+    let (event, action) = (AccountEvent::Disconnected, "cloud_account.disconnected");
+    apply(store, scope, id, version, event, action).await
+}
+
+async fn apply(
+    store: &dyn TenantStore,
+    scope: &OrgScope,
+    id: CloudAccountId,
+    version: Version,
+    event: AccountEvent,
+    action: &'static str,
+) -> Result<CloudAccount> {
+    scope.require(Action::ManageAccounts)?;
+    let mut work = store.begin(scope).await?;
+    let account = work.apply_account(id, version, event).await?;
+    work.commit(EventDraft::new(action, "cloud_account", id))
+        .await?;
+    Ok(account)
 }

@@ -3,14 +3,20 @@
 //! - [`Processor`] runs [`JobHandler`]s with bounded concurrency; a job's effects go through the
 //!   store's fenced doors only.
 //! - [`scan`] is the handler of scans, and the services that request and report them.
-//! - [`accounts`] connects and verifies cloud accounts.
+//! - [`accounts`] connects, verifies, pauses and disconnects cloud accounts.
+//! - [`findings`] is what members do with findings and exceptions from them.
+//! - [`schedules`] makes, pauses and removes schedules.
+//! - [`organizations`] has the members, the export and the erasure of an organization.
 //! - [`sequence`] moves staged audit events to the ledger.
 
 pub mod accounts;
+pub mod findings;
 mod handler;
 mod job;
+pub mod organizations;
 mod processor;
 pub mod scan;
+pub mod schedules;
 mod sequencer;
 mod session;
 

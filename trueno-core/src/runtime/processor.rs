@@ -22,6 +22,9 @@ use crate::retry::Backoff;
 /// How long ending jobs may take once they stopped, while the processor shuts down.
 const FINISH_GRACE: Duration = Duration::from_secs(2);
 
+/// How many exceptions end in one transaction.
+const LAPSED_AT_ONCE: usize = 100;
+
 /// A claim whose answer has not come.
 type Claiming = JoinHandle<Result<Vec<Lease>>>;
 
@@ -155,7 +158,9 @@ impl Processor {
         let (queue, every) = (&self.queue, self.config.lease_for);
         let mut background = JoinSet::new();
         background.spawn(beat(queue.clone(), session.clone(), every, helpers.clone()));
-        background.spawn(recover(queue.clone(), every, helpers));
+        background.spawn(recover(queue.clone(), every, helpers.clone()));
+        let (store, clock) = (self.store.clone(), self.clock.clone());
+        background.spawn(lapse_exceptions(store, clock, every, helpers));
 
         let mut jobs = JoinSet::new();
         // Only a shutdown ends the loop.
@@ -313,6 +318,30 @@ async fn recover(queue: Arc<dyn JobQueue>, every: Duration, stop: CancellationTo
                 }
                 Ok(_) => {}
                 Err(error) => tracing::warn!(?error, "recovery failed"),
+            }
+            tokio::time::sleep(every).await;
+        }
+    };
+    let _: Option<()> = stop.run_until_cancelled(rounds).await;
+}
+
+async fn lapse_exceptions(
+    store: Arc<dyn TenantStore>,
+    clock: SharedClock,
+    every: Duration,
+    stop: CancellationToken,
+) {
+    let rounds = async {
+        loop {
+            match store.lapse_exceptions(clock.now(), LAPSED_AT_ONCE).await {
+                Ok(0) => {}
+                Ok(lapsed) => {
+                    tracing::info!(lapsed, "exceptions ran out of time");
+                    if lapsed >= LAPSED_AT_ONCE as u64 {
+                        continue;
+                    }
+                }
+                Err(error) => tracing::warn!(?error, "no exception was ended"),
             }
             tokio::time::sleep(every).await;
         }

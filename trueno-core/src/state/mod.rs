@@ -4,6 +4,8 @@
 //! constraints mirror them and the conformance suites hold both to it.
 
 pub mod cloud_account;
+pub mod exception;
+pub mod finding;
 pub mod job;
 pub mod scan;
 
@@ -38,7 +40,7 @@ pub enum Refusal {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{machine}: {event} is not allowed from {from} ({})", describe(.refusal))]
 pub struct InvalidTransition {
-    /// The machine: `job`, `scan` or `cloud account`.
+    /// The machine: `job`, `scan`, `cloud account`, `finding` or `exception`.
     pub machine: &'static str,
     /// The status before.
     pub from: &'static str,

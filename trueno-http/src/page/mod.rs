@@ -2,6 +2,7 @@
 
 mod findings;
 mod links;
+mod login;
 mod model;
 mod words;
 
@@ -18,9 +19,10 @@ use trueno_core::port::{PageRequest, ReadView, ScanFilter};
 use trueno_core::runtime::scan::report;
 
 use crate::HttpState;
-use crate::extract::{IdInPath, Reader, ScanInPath};
+use crate::extract::{IdInPath, Member, ScanInPath, acts};
 use crate::problem::Problem;
 use links::Links;
+pub(crate) use login::login;
 use model::{EmptyPage, ScanPage, Subject};
 
 /// Scans that a page links to.
@@ -29,11 +31,11 @@ const RECENT_SCANS: usize = 10;
 /// The page of the organization's latest scan.
 pub(crate) async fn latest(
     State(state): State<HttpState>,
-    reader: Reader,
+    member: Member<acts::Read>,
     OriginalUri(uri): OriginalUri,
 ) -> Result<Html<String>, Problem> {
     let links = Links::from_root(uri.path());
-    let mut view = reader.view().await?;
+    let mut view = member.view().await?;
     let recent = recent(view.as_mut()).await?;
     let Some(newest) = recent.first().map(|scan| scan.id) else {
         return Ok(render(&EmptyPage { links })?);
@@ -45,12 +47,12 @@ pub(crate) async fn latest(
 /// The page of one scan.
 pub(crate) async fn scan(
     State(state): State<HttpState>,
-    reader: Reader,
+    member: Member<acts::Read>,
     IdInPath(id): ScanInPath,
     OriginalUri(uri): OriginalUri,
 ) -> Result<Html<String>, Problem> {
     let links = Links::from_scan(uri.path());
-    let mut view = reader.view().await?;
+    let mut view = member.view().await?;
     let recent = recent(view.as_mut()).await?;
     let page = page(&state, view.as_mut(), id, recent, links).await?;
     Ok(render(&page)?)

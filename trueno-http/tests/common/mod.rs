@@ -10,15 +10,14 @@ use std::sync::Arc;
 
 use axum::Router;
 use serde_json::json;
-use trueno_core::access::Identity;
+use trueno_core::access::{Authenticator, Identity};
 use trueno_core::clock::Clock;
 use trueno_core::id::{IdSource, ScanId};
 use trueno_core::model::{
-    AccessMethod, AccountNumber, CloudAccount, Coverage, CoverageStatus, EventDraft,
+    AccessMethod, AccountNumber, CloudAccount, Coverage, CoverageStatus, EventDraft, FindingDraft,
     NewCloudAccount, Provider, ScanProgress, Severity,
 };
 use trueno_core::money::{Money, Saving};
-use trueno_core::port::tenant_store::FindingUpsert;
 use trueno_core::port::{
     ClaimRequest, FinishOutcome, Finished, JobOutcome, Lease, TenantStore, claim_leases,
 };
@@ -64,11 +63,15 @@ impl World {
 
     /// The router as the tenant's owner sees it.
     pub(crate) fn router(&self, tenant: &Tenant) -> Router {
-        let identity = FixedIdentity::new(Identity::authenticated(tenant.owner), tenant.id);
+        self.router_for(FixedIdentity::new(Identity::authenticated(tenant.owner)))
+    }
+
+    /// The router for whom `authenticator` lets in.
+    pub(crate) fn router_for(&self, authenticator: impl Authenticator + 'static) -> Router {
         let store = Arc::new(self.store.clone());
         router(HttpState::new(
             store,
-            Arc::new(identity),
+            Arc::new(authenticator),
             self.clock.shared(),
         ))
     }
@@ -118,7 +121,7 @@ impl World {
         &self,
         lease: &Lease,
         rows: Vec<Coverage>,
-        findings: Vec<FindingUpsert>,
+        findings: Vec<FindingDraft>,
     ) {
         let coverage_complete = rows.iter().all(|row| row.status.is_complete());
         let mut batch = self.store.ingest(lease).await.unwrap();
@@ -149,7 +152,7 @@ impl World {
         tenant: &Tenant,
         account: &CloudAccount,
         rows: Vec<Coverage>,
-        findings: Vec<FindingUpsert>,
+        findings: Vec<FindingDraft>,
     ) -> ScanId {
         let scan = self.request(tenant, account).await;
         let lease = self.start().await;
@@ -159,9 +162,9 @@ impl World {
 }
 
 /// A finding on `native_id` that saves so many micro-dollars a month.
-pub(crate) fn finding(native_id: &str, micros: Option<i64>) -> FindingUpsert {
+pub(crate) fn finding(native_id: &str, micros: Option<i64>) -> FindingDraft {
     let mut finding = fixtures::finding(native_id);
-    match (&mut finding.draft.monthly_saving, micros) {
+    match (&mut finding.monthly_saving, micros) {
         (Saving::Known { amount, .. }, Some(micros)) => *amount = Money::usd_micros(micros),
         (saving, None) => *saving = Saving::Unknown,
         (Saving::Unknown, Some(_)) => unreachable!("the fixture's saving is known"),
@@ -170,18 +173,12 @@ pub(crate) fn finding(native_id: &str, micros: Option<i64>) -> FindingUpsert {
 }
 
 /// A finding whose every text wants to be markup.
-pub(crate) fn hostile(native_id: &str) -> FindingUpsert {
+pub(crate) fn hostile(native_id: &str) -> FindingDraft {
     let mut finding = finding(native_id, Some(1_000_000));
-    finding.draft.severity = Severity::High;
-    finding.draft.name = Some(HOSTILE.to_owned());
-    finding
-        .draft
-        .tags
-        .insert(HOSTILE.to_owned(), HOSTILE.to_owned());
-    finding
-        .draft
-        .evidence
-        .insert(HOSTILE.to_owned(), json!(HOSTILE));
+    finding.severity = Severity::High;
+    finding.name = Some(HOSTILE.to_owned());
+    finding.tags.insert(HOSTILE.to_owned(), HOSTILE.to_owned());
+    finding.evidence.insert(HOSTILE.to_owned(), json!(HOSTILE));
     finding
 }
 

@@ -48,9 +48,7 @@ impl JobQueue for MemoryStore {
         let claim = || {
             valid_limit(request.limit)?;
             valid_lease(request.lease_for)?;
-            if request.kinds.is_empty() {
-                return Err(Error::invalid("kinds", "needs at least one"));
-            }
+            request.check()?;
             self.with(|database, now| self.claim_due(database, request, now))
         };
         named("job_queue.claim", claim())
@@ -87,6 +85,9 @@ impl JobQueue for MemoryStore {
 
     async fn settle(&self, settlements: Vec<Settlement>) -> Result<Vec<SettleOutcome>> {
         let settle = || {
+            settlements
+                .iter()
+                .try_for_each(|settlement| settlement.outcome.check())?;
             self.with(|database, now| {
                 // Refused before anything is settled, so that the answer is for the whole batch.
                 for settlement in &settlements {

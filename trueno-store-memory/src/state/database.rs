@@ -1,26 +1,34 @@
 //! Everything that the lock guards.
 
-use std::collections::{BTreeMap, HashMap};
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use trueno_core::error::{Error, ErrorKind, Result};
 use trueno_core::id::{OrganizationId, UserId};
-use trueno_core::model::{AuditEvent, JobStatus, Membership};
+use trueno_core::model::{AuditEvent, JobStatus, Member, Membership, Organization};
 use trueno_core::port::LeaseRef;
 
+use super::draft::organization_not_found;
+use super::expiries::Expiries;
 use super::outbox::Outbox;
 use super::sessions::Sessions;
 use super::waiting::Waiting;
 use super::{Draft, Tables};
 
-/// The data of every organization, and what is derived from it for the queue.
+/// The data of every organization, and what is derived from it: for the queue, for the way from a
+/// user to their organizations, and for the exceptions that lapse.
 #[derive(Debug, Default)]
 pub(crate) struct Database {
     now: Option<Timestamp>,
+    /// Erased ones too, with nothing but their audit events: an id is never used again.
     organizations: HashMap<OrganizationId, Tables>,
-    memberships: HashMap<UserId, BTreeMap<OrganizationId, Membership>>,
+    /// The organizations that a user is a member of.
+    memberships: HashMap<UserId, BTreeSet<OrganizationId>>,
     pub(crate) waiting: Waiting,
     pub(crate) sessions: Sessions,
+    pub(crate) expiries: Expiries,
     pub(crate) outbox: Outbox,
 }
 
@@ -41,50 +49,88 @@ impl Database {
         // What another store gave a scope for is not here.
         self.organizations
             .get(&organization)
-            .ok_or_else(|| Error::not_found("organization"))
+            .ok_or_else(organization_not_found)
     }
 
     /// Applies a draft with its events, as a whole or not at all.
     pub(crate) fn commit(&mut self, draft: Draft, events: Vec<AuditEvent>) -> Result<()> {
+        let tables = self.tables(draft.organization)?;
+        if tables.is_erased() {
+            return Err(organization_not_found());
+        }
+        let draft = if draft.erases() {
+            // What was added since it began goes with the rest.
+            Draft::emptying(draft.organization, tables)
+        } else {
+            draft.check(tables)?;
+            draft
+        };
+        self.apply(draft, events);
+        Ok(())
+    }
+
+    /// Makes the changes of a draft that was checked. Nothing fails from here on.
+    fn apply(&mut self, mut draft: Draft, events: Vec<AuditEvent>) {
         let organization = draft.organization;
-        let tables = self
-            .organizations
-            .get_mut(&organization)
-            .ok_or_else(|| Error::not_found("organization"))?;
-        draft.check(tables)?;
-        // Nothing fails from here on.
         for (job, before, after) in draft.jobs.changes() {
             self.waiting.replace(organization, *job, before, after);
             self.sessions.replace(organization, *job, before, after);
         }
-        draft.apply(tables);
+        for (_, before, after) in draft.exceptions.changes() {
+            self.expiries.replace(organization, before, after);
+        }
+        for (user, _, after) in draft.members.changes() {
+            let organizations = self.memberships.entry(*user).or_default();
+            if after.is_some() {
+                organizations.insert(organization);
+            } else {
+                organizations.remove(&organization);
+            }
+            if organizations.is_empty() {
+                self.memberships.remove(user);
+            }
+        }
+        let events: Vec<_> = events.into_iter().map(Arc::new).collect();
+        for event in &events {
+            draft.audit.put(Reverse(event.id), event.clone());
+        }
+        draft.apply(self.organizations.entry(organization).or_default());
         self.outbox.stage(events);
-        Ok(())
     }
 
-    pub(crate) fn create(&mut self, owner: Membership, event: AuditEvent) -> Result<()> {
-        let organization = owner.organization;
-        if self.organizations.contains_key(&organization) {
+    /// Adds an organization with its first owner.
+    pub(crate) fn create(
+        &mut self,
+        organization: Organization,
+        owner: Member,
+        event: AuditEvent,
+    ) -> Result<()> {
+        if self.organizations.contains_key(&organization.id) {
             return Err(Error::new(
                 ErrorKind::AlreadyExists,
                 "the organization's id is in use",
             ));
         }
-        self.organizations.insert(organization, Tables::default());
-        self.memberships
-            .entry(owner.user)
-            .or_default()
-            .insert(organization, owner);
-        self.outbox.stage(vec![event]);
+        let mut draft = Draft::of(organization.id, &Tables::default());
+        draft.profile.put((), organization);
+        draft.members.put(owner.user, owner);
+        self.apply(draft, vec![event]);
         Ok(())
     }
 
     /// A user's memberships, by organization.
     pub(crate) fn memberships(&self, user: UserId) -> Vec<Membership> {
-        let found = self.memberships.get(&user);
-        found
-            .map(|found| found.values().cloned().collect())
-            .unwrap_or_default()
+        let organizations = self.memberships.get(&user).into_iter().flatten();
+        organizations
+            .filter_map(|organization| {
+                let member = self.organizations.get(organization)?.member(user)?;
+                Some(Membership {
+                    organization: *organization,
+                    user,
+                    role: member.role,
+                })
+            })
+            .collect()
     }
 
     /// Whether `lease` is held at `now`: its job runs under its token, for its session, and the

@@ -6,9 +6,14 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use trueno_core::error::{Error, ErrorKind, Result};
-use trueno_core::id::{CloudAccountId, JobId, OrganizationId, ScanId, WorkerSessionId};
+use trueno_core::id::{
+    AuditEventId, CloudAccountId, CommentId, ExceptionId, FindingId, JobId, OrganizationId, ScanId,
+    ScheduleId, UserId, WorkerSessionId,
+};
 use trueno_core::model::{
-    CloudAccount, Coverage, Finding, JobKind, JobPayload, Resource, ResourceRef, Scan, TaskKey,
+    AuditEvent, CloudAccount, Comment, Coverage, Exception, Finding, FindingChange, JobKind,
+    JobPayload, Member, Organization, ResourceRecord, ResourceRef, Scan, Schedule, TaskKey,
+    Version,
 };
 use trueno_core::state::job::JobState;
 
@@ -35,13 +40,6 @@ pub(crate) struct JobRow {
     pub(crate) last_error: Option<String>,
 }
 
-/// A resource, and the scan that was the last to see it.
-#[derive(Clone, Debug)]
-pub(crate) struct SeenResource {
-    pub(crate) resource: Resource,
-    pub(crate) last_scan: ScanId,
-}
-
 /// `None` comes before every reference, which makes it the start of an account's resources.
 pub(crate) type ResourceKey = (CloudAccountId, Option<ResourceRef>);
 
@@ -49,6 +47,7 @@ pub(crate) type ResourceKey = (CloudAccountId, Option<ResourceRef>);
 pub(crate) type FindingKey = (CloudAccountId, String);
 
 const DEDUPE_KEY: &str = "job with the dedupe key";
+const MEMBER: &str = "member";
 
 macro_rules! tables {
     ($($(#[$doc:meta])* $name:ident: $key:ty => $row:ty, $label:expr;)*) => {
@@ -62,13 +61,28 @@ macro_rules! tables {
         #[derive(Debug)]
         pub(crate) struct Draft {
             pub(crate) organization: OrganizationId,
+            /// Its commit empties every table, whatever is there by then.
+            erased: bool,
             $($(#[$doc])* pub(crate) $name: Overlay<$key, $row>,)*
         }
 
         impl Draft {
             /// The organization as it is now.
             pub(crate) fn of(organization: OrganizationId, tables: &Tables) -> Self {
-                Self { organization, $($name: Overlay::over(&tables.$name),)* }
+                let erased = false;
+                Self { organization, erased, $($name: Overlay::over(&tables.$name),)* }
+            }
+
+            /// The removal of all that the organization has but its audit events.
+            pub(crate) fn emptying(organization: OrganizationId, tables: &Tables) -> Self {
+                Self {
+                    audit: Overlay::over(&tables.audit),
+                    ..Self {
+                        organization,
+                        erased: true,
+                        $($name: Overlay::emptying(&tables.$name),)*
+                    }
+                }
             }
 
             /// Checks that what the draft rests on still stands.
@@ -86,22 +100,85 @@ macro_rules! tables {
 }
 
 tables! {
+    /// One row; none once the organization was erased.
+    profile: () => Organization, "organization";
+    members: UserId => Member, MEMBER;
     accounts: CloudAccountId => CloudAccount, "cloud account";
     /// Newest first.
     scans: Reverse<ScanId> => Scan, "scan";
     /// The scan that a job runs.
     scans_by_job: JobId => ScanId, "scan of the job";
     coverage: ScanId => BTreeMap<TaskKey, Coverage>, "coverage";
-    resources: ResourceKey => SeenResource, "resource";
+    resources: ResourceKey => ResourceRecord, "resource";
     findings: FindingKey => Finding, "finding";
+    findings_by_id: FindingId => FindingKey, "finding";
+    /// By the version that the change made.
+    finding_history: (FindingId, Version) => FindingChange, "finding";
+    comments: (FindingId, CommentId) => Comment, "comment";
+    /// The finding that a comment is on.
+    comments_by_id: CommentId => FindingId, "comment";
+    /// Newest first.
+    exceptions: Reverse<ExceptionId> => Exception, "exception";
+    /// The exception of a finding that waits or holds.
+    live_exceptions: FindingId => ExceptionId, "live exception of the finding";
+    schedules: ScheduleId => Schedule, "schedule";
     jobs: JobId => JobRow, "job";
     /// The live job that has a dedupe key.
     jobs_by_key: (JobKind, String) => JobId, DEDUPE_KEY;
+    /// Newest first. They outlast the organization.
+    audit: Reverse<AuditEventId> => AuditEvent, "audit event";
+}
+
+impl Draft {
+    /// Erases the organization: nothing of it is there for the draft any more.
+    pub(crate) fn erase(&mut self) {
+        *self = Self {
+            erased: true,
+            ..Self::of(self.organization, &Tables::default())
+        };
+    }
+
+    pub(crate) fn erases(&self) -> bool {
+        self.erased
+    }
+
+    /// Passes while the organization is there.
+    pub(crate) fn require_organization(&self) -> Result<()> {
+        self.organization_row().map(drop)
+    }
+
+    pub(crate) fn organization_row(&self) -> Result<&Organization> {
+        self.profile
+            .get(&())
+            .map(AsRef::as_ref)
+            .ok_or_else(organization_not_found)
+    }
+}
+
+pub(super) fn organization_not_found() -> Error {
+    Error::not_found("organization")
 }
 
 impl Tables {
     pub(crate) fn job(&self, id: JobId) -> Option<&JobRow> {
-        self.jobs.get(&id).map(std::convert::AsRef::as_ref)
+        self.jobs.get(&id).map(AsRef::as_ref)
+    }
+
+    pub(crate) fn member(&self, user: UserId) -> Option<&Member> {
+        self.members.get(&user).map(AsRef::as_ref)
+    }
+
+    /// Findings that a user is assigned to, by their keys.
+    pub(crate) fn assigned_to(&self, user: UserId) -> impl Iterator<Item = &FindingKey> {
+        let assigned = move |row: &Arc<Finding>| row.assignee == Some(user);
+        self.findings
+            .rows()
+            .filter_map(move |(key, row)| assigned(row).then_some(key))
+    }
+
+    /// Nothing is left but audit events.
+    pub(crate) fn is_erased(&self) -> bool {
+        self.profile.get(&()).is_none()
     }
 
     pub(crate) fn scan_of(&self, job: JobId) -> Option<ScanId> {
@@ -112,7 +189,8 @@ impl Tables {
 fn clashed(what: &'static str, clash: Clash) -> Error {
     match clash {
         // A dedupe key is no identity: who lost the race for it may ask again and get the winner.
-        Clash::Appeared if what != DEDUPE_KEY => Error::new(
+        // And who makes somebody a member may as well change the role of one.
+        Clash::Appeared if what != DEDUPE_KEY && what != MEMBER => Error::new(
             ErrorKind::AlreadyExists,
             format!("the {what} was added by somebody else"),
         ),

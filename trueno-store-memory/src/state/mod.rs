@@ -2,11 +2,12 @@
 
 mod database;
 mod draft;
+mod expiries;
 mod outbox;
 mod sessions;
 mod table;
 mod waiting;
 
 pub(crate) use database::Database;
-pub(crate) use draft::{Draft, JobRow, JobSpec, SeenResource, Tables};
+pub(crate) use draft::{Draft, JobRow, JobSpec, Tables};
 pub(crate) use table::Overlay;

@@ -1,6 +1,7 @@
 //! Audit events on their way to the ledger.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use trueno_core::id::AuditEventId;
 use trueno_core::model::AuditEvent;
@@ -9,12 +10,12 @@ use trueno_core::model::AuditEvent;
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
     last: u64,
-    events: BTreeMap<u64, AuditEvent>,
+    events: BTreeMap<u64, Arc<AuditEvent>>,
     places: HashMap<AuditEventId, u64>,
 }
 
 impl Outbox {
-    pub(crate) fn stage(&mut self, events: Vec<AuditEvent>) {
+    pub(crate) fn stage(&mut self, events: Vec<Arc<AuditEvent>>) {
         for event in events {
             self.last += 1;
             self.places.insert(event.id, self.last);
@@ -23,7 +24,8 @@ impl Outbox {
     }
 
     pub(crate) fn oldest(&self, limit: usize) -> Vec<AuditEvent> {
-        self.events.values().take(limit).cloned().collect()
+        let oldest = self.events.values().take(limit);
+        oldest.map(|event| AuditEvent::clone(event)).collect()
     }
 
     pub(crate) fn forget(&mut self, events: &[AuditEventId]) {

@@ -25,6 +25,11 @@ impl<K: Ord, R> Table<K, R> {
     pub(crate) fn get(&self, key: &K) -> Option<&Arc<R>> {
         self.0.get(key)
     }
+
+    /// Every row, in the order of their keys.
+    pub(crate) fn rows(&self) -> impl Iterator<Item = (&K, &Arc<R>)> {
+        self.0.iter()
+    }
 }
 
 /// What a draft did to one row: the row it saw, and the one it wants there.
@@ -58,6 +63,21 @@ impl<K: Ord + Clone, R> Overlay<K, R> {
         }
     }
 
+    /// The removal of every row of a table.
+    pub(crate) fn emptying(base: &Table<K, R>) -> Self {
+        let removed = |row: &Arc<R>| Write {
+            seen: Some(row.clone()),
+            now: None,
+        };
+        Self {
+            base: base.clone(),
+            writes: base
+                .rows()
+                .map(|(key, row)| (key.clone(), removed(row)))
+                .collect(),
+        }
+    }
+
     pub(crate) fn get(&self, key: &K) -> Option<&Arc<R>> {
         match self.writes.get(key) {
             Some(write) => write.now.as_ref(),
@@ -70,8 +90,8 @@ impl<K: Ord + Clone, R> Overlay<K, R> {
     }
 
     /// Adds or replaces a row.
-    pub(crate) fn put(&mut self, key: K, row: R) {
-        self.write(key).now = Some(Arc::new(row));
+    pub(crate) fn put(&mut self, key: K, row: impl Into<Arc<R>>) {
+        self.write(key).now = Some(row.into());
     }
 
     pub(crate) fn remove(&mut self, key: K) {
@@ -90,6 +110,11 @@ impl<K: Ord + Clone, R> Overlay<K, R> {
             .is_some_and(|write| write.seen.is_none() && write.now.is_some())
     }
 
+    /// True where this draft wrote the row or relies on it: its commit checks that nobody else did.
+    pub(crate) fn touched(&self, key: &K) -> bool {
+        self.writes.contains_key(key)
+    }
+
     fn write(&mut self, key: K) -> &mut Write<R> {
         let Self { base, writes } = self;
         writes.entry(key).or_insert_with_key(|key| {
@@ -102,7 +127,10 @@ impl<K: Ord + Clone, R> Overlay<K, R> {
     }
 
     /// Rows from `start` on, in the order of their keys.
-    pub(crate) fn rows_from(&self, start: Bound<&K>) -> impl Iterator<Item = (&K, &Arc<R>)> {
+    pub(crate) fn rows_from<'a>(
+        &'a self,
+        start: Bound<&K>,
+    ) -> impl Iterator<Item = (&'a K, &'a Arc<R>)> + use<'a, K, R> {
         let range = (start, Bound::Unbounded);
         let mut base = self.base.0.range(range).peekable();
         let mut writes = self.writes.range(range).peekable();
@@ -216,6 +244,22 @@ mod tests {
         assert_eq!(second.check(&current), Err(Clash::Appeared));
         assert_eq!(third.check(&current), Err(Clash::Changed));
         assert_eq!(fourth.check(&current), Ok(()));
+    }
+
+    #[test]
+    fn emptying_takes_every_row_that_is_there() {
+        let mut current = table(&[(1, "a"), (2, "b")]);
+        let emptying = Overlay::emptying(&current);
+        assert_eq!(rows(&emptying, Bound::Unbounded), []);
+        assert!(emptying.touched(&1) && !emptying.touched(&3));
+        let changes: Vec<_> = emptying
+            .changes()
+            .map(|(key, before, after)| (*key, before.map(|row| **row), after.is_some()))
+            .collect();
+        assert_eq!(changes, [(1, Some("a"), false), (2, Some("b"), false)]);
+        assert_eq!(emptying.check(&current), Ok(()));
+        emptying.apply(&mut current);
+        assert_eq!(current.rows().count(), 0);
     }
 
     #[test]

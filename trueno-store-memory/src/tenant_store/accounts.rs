@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use trueno_core::access::Action;
 use trueno_core::error::{Error, ErrorKind, Result};
 use trueno_core::id::CloudAccountId;
 use trueno_core::model::{AccountStatus, CloudAccount, NewCloudAccount, Version};
@@ -15,20 +16,18 @@ use trueno_core::state::cloud_account::{self, AccountEvent};
 use super::cursor::List;
 use super::read_view::View;
 use super::unit_of_work::Unit;
+use super::{account_not_found, require_version};
 use crate::state::Draft;
 
 impl Draft {
     fn account(&self, id: CloudAccountId) -> Result<CloudAccount> {
-        let row = self
-            .accounts
-            .get(&id)
-            .ok_or_else(|| Error::not_found("cloud account"))?;
+        let row = self.accounts.get(&id).ok_or_else(account_not_found)?;
         Ok(CloudAccount::clone(row))
     }
 
     fn account_page(&self, page: &PageRequest) -> Result<Page<CloudAccount>> {
         List {
-            name: "accounts",
+            name: "accounts".into(),
             rows: &self.accounts,
             start: Bound::Unbounded,
         }
@@ -40,6 +39,7 @@ impl Draft {
     }
 
     fn insert_account(&mut self, new: NewCloudAccount, now: Timestamp) -> Result<CloudAccount> {
+        new.check()?;
         if self.accounts.contains(&new.id) {
             return Err(Error::new(
                 ErrorKind::AlreadyExists,
@@ -69,10 +69,7 @@ impl Draft {
         event: AccountEvent,
     ) -> Result<CloudAccount> {
         let mut account = self.account(id)?;
-        if account.version != version {
-            let message = "the cloud account was changed since it was read; read it and try again";
-            return Err(Error::new(ErrorKind::Conflict, message));
-        }
+        require_version("cloud account", account.version, version)?;
         account.status = cloud_account::apply(account.status, event)?.to;
         account.version += 1;
         if account.status == AccountStatus::Disconnected {
@@ -109,7 +106,8 @@ impl AccountReads for Unit {
 impl AccountWrites for Unit {
     async fn insert_account(&mut self, new: NewCloudAccount) -> Result<CloudAccount> {
         let now = self.store.now();
-        self.step("unit_of_work.insert_account", |draft| {
+        let operation = "unit_of_work.insert_account";
+        self.write_as(Action::ManageAccounts, operation, |draft| {
             draft.insert_account(new, now)
         })
     }
@@ -120,7 +118,8 @@ impl AccountWrites for Unit {
         version: Version,
         event: AccountEvent,
     ) -> Result<CloudAccount> {
-        self.step("unit_of_work.apply_account", |draft| {
+        let operation = "unit_of_work.apply_account";
+        self.write_as(Action::ManageAccounts, operation, |draft| {
             draft.apply_account(id, version, event)
         })
     }

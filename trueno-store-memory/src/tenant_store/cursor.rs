@@ -1,5 +1,6 @@
 //! Pages by keyset: a cursor is the list's name and the last row's key.
 
+use std::borrow::Cow;
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use crate::state::Overlay;
 /// A list of rows in the order of their keys.
 pub(super) struct List<'a, K, R> {
     /// Told apart from other lists in its cursors.
-    pub(super) name: &'static str,
+    pub(super) name: Cow<'static, str>,
     pub(super) rows: &'a Overlay<K, R>,
     /// Where it begins.
     pub(super) start: Bound<K>,
@@ -35,7 +36,7 @@ where
     ) -> Result<Page<T>> {
         let start = match request.cursor() {
             None => self.start.clone(),
-            Some(cursor) => Bound::Excluded(self.key(cursor)?),
+            Some(cursor) => Bound::Excluded(key_of(&self.name, cursor)?),
         };
         let mut items = Vec::new();
         let mut last = None;
@@ -48,7 +49,7 @@ where
             if items.len() == request.limit() {
                 return Ok(Page {
                     items,
-                    next: last.map(|key| self.cursor(key)).transpose()?,
+                    next: last.map(|key| cursor_at(&self.name, key)).transpose()?,
                 });
             }
             items.push(item);
@@ -56,28 +57,27 @@ where
         }
         Ok(Page { items, next: None })
     }
+}
 
-    fn cursor(&self, key: &K) -> Result<Cursor> {
-        let key = serde_json::to_vec(key).map_err(|source| {
-            Error::new(ErrorKind::Unexpected, "the cursor cannot be written").with_source(source)
-        })?;
-        Ok(Cursor::from_key(format!(
-            "{}.{}",
-            self.name,
-            BASE64URL_NOPAD.encode(&key)
-        )))
-    }
+/// The cursor after `key` in the list `name`.
+pub(super) fn cursor_at(name: &str, key: &impl Serialize) -> Result<Cursor> {
+    let key = serde_json::to_vec(key).map_err(|source| {
+        Error::new(ErrorKind::Unexpected, "the cursor cannot be written").with_source(source)
+    })?;
+    Ok(Cursor::from_key(format!(
+        "{name}.{}",
+        BASE64URL_NOPAD.encode(&key)
+    )))
+}
 
-    fn key(&self, cursor: &Cursor) -> Result<K> {
-        let (list, key) = cursor.as_str().split_once('.').unwrap_or_default();
-        if list != self.name {
-            return Err(Error::invalid(
-                "cursor",
-                "is not one that this list gave out",
-            ));
-        }
-        let key = BASE64URL_NOPAD.decode(key.as_bytes()).ok();
-        key.and_then(|key| serde_json::from_slice(&key).ok())
-            .ok_or_else(|| Error::invalid("cursor", "is not one that this list gave out"))
+/// The key that a cursor of the list `name` stands for.
+pub(super) fn key_of<K: DeserializeOwned>(name: &str, cursor: &Cursor) -> Result<K> {
+    let refused = || Error::invalid("cursor", "is not one that this list gave out");
+    let (list, key) = cursor.as_str().split_once('.').unwrap_or_default();
+    if list != name {
+        return Err(refused());
     }
+    let key = BASE64URL_NOPAD.decode(key.as_bytes()).ok();
+    key.and_then(|key| serde_json::from_slice(&key).ok())
+        .ok_or_else(refused)
 }

@@ -14,6 +14,7 @@ pub(super) fn finish(
     outcome: FinishOutcome,
     event: EventDraft,
 ) -> Result<Finished> {
+    outcome.check()?;
     let reference = lease.reference();
     let (job, next) = store.with(|database, now| {
         let mut draft = database

@@ -8,15 +8,14 @@ use jiff::Timestamp;
 use trueno_core::error::{Error, ErrorKind, Result};
 use trueno_core::id::ScanId;
 use trueno_core::model::{
-    Coverage, Finding, FindingStatus, Resource, Scan, ScanProgress, ScanStatus, TaskKey,
+    Actor, Coverage, FindingDraft, Resource, Scan, ScanProgress, ScanStatus, TaskKey, limits,
 };
-use trueno_core::port::tenant_store::FindingUpsert;
 use trueno_core::port::{Ingest, LeaseRef};
 use trueno_core::state::scan::{self, ScanEvent};
 
-use super::named;
+use super::{Stamp, named};
 use crate::MemoryStore;
-use crate::state::{Draft, SeenResource};
+use crate::state::Draft;
 
 /// One write, kept until the commit. A worker writes the tasks of its scan side by side, so
 /// batches of one lease add up: a write goes on top of what is there then, and is no conflict.
@@ -24,7 +23,7 @@ enum Write {
     Scan(ScanWrite),
     Resources(Vec<Resource>),
     Coverage(Vec<Coverage>),
-    Findings(Vec<FindingUpsert>),
+    Findings(Vec<FindingDraft>),
     Resolve(Vec<String>),
 }
 
@@ -62,6 +61,23 @@ impl Batch {
 
     fn write(&mut self, operation: &'static str, write: Write) -> Result<()> {
         named(operation, self.usable().map(|_| self.writes.push(write)))
+    }
+
+    /// A write of rows that may be too large to store: refused where they are handed over, and the
+    /// batch with them.
+    fn write_rows<T>(
+        &mut self,
+        operation: &'static str,
+        rows: Vec<T>,
+        limit: fn(&T) -> Result<()>,
+        write: fn(Vec<T>) -> Write,
+    ) -> Result<()> {
+        let checked = self.usable().and_then(|_| {
+            let within = rows.iter().try_for_each(limit);
+            self.spent = within.is_err();
+            within
+        });
+        named(operation, checked.map(|()| self.writes.push(write(rows))))
     }
 
     /// A write of the scan's row. It is tried at once, on top of the batch's earlier ones, so that
@@ -108,9 +124,15 @@ impl Batch {
         self.store.with(|database, now| {
             database.require(&self.lease, now)?;
             let mut draft = database.draft(self.lease.organization)?;
+            let by = Stamp {
+                actor: Actor::Processor {
+                    job: self.lease.job,
+                },
+                at: now,
+            };
             if let Some(scan) = self.scan {
                 for write in self.writes {
-                    draft.ingest(scan, write, now)?;
+                    draft.ingest(scan, write, by)?;
                 }
             }
             database.commit(draft, Vec::new())
@@ -143,7 +165,7 @@ impl ScanWrite {
 }
 
 impl Draft {
-    fn ingest(&mut self, scan: ScanId, write: Write, now: Timestamp) -> Result<()> {
+    fn ingest(&mut self, scan: ScanId, write: Write, by: Stamp) -> Result<()> {
         let mut row = self.scan_row(scan)?;
         let account = row.account;
         match write {
@@ -153,60 +175,33 @@ impl Draft {
             }
             Write::Resources(resources) => {
                 for resource in resources {
-                    let key = (account, Some(resource.reference.clone()));
-                    self.resources.put(
-                        key,
-                        SeenResource {
-                            resource,
-                            last_scan: scan,
-                        },
-                    );
+                    self.saw(account, scan, resource, by.at);
                 }
             }
             Write::Coverage(coverage) => {
                 let rows = self.coverage.get(&scan);
                 let mut rows: BTreeMap<TaskKey, Coverage> =
                     rows.map(|rows| BTreeMap::clone(rows)).unwrap_or_default();
-                rows.extend(coverage.into_iter().map(|row| (row.task.clone(), row)));
+                for coverage in coverage {
+                    if coverage.status.is_complete() {
+                        self.saw_no_others(account, scan, &coverage.task, by.at);
+                    }
+                    rows.insert(coverage.task.clone(), coverage);
+                }
                 self.coverage.put(scan, rows);
             }
             Write::Findings(findings) => {
                 for finding in findings {
-                    self.upsert_finding(&row, finding, now);
+                    self.found(&row, finding, by)?;
                 }
             }
             Write::Resolve(keys) => {
                 for key in keys {
-                    let key = (account, key);
-                    let Some(row) = self.findings.get(&key) else {
-                        continue;
-                    };
-                    if row.status != FindingStatus::Resolved {
-                        let mut row = Finding::clone(row);
-                        row.status = FindingStatus::Resolved;
-                        row.version += 1;
-                        self.findings.put(key, row);
-                    }
+                    self.gone(&row, key, by)?;
                 }
             }
         }
         Ok(())
-    }
-
-    fn upsert_finding(&mut self, scan: &Scan, found: FindingUpsert, now: Timestamp) {
-        let key = (scan.account, found.draft.key.clone());
-        let before = self.findings.get(&key);
-        let row = Finding {
-            account: scan.account,
-            status: found.status,
-            first_scan: before.map_or(scan.id, |before| before.first_scan),
-            last_scan: scan.id,
-            first_seen_at: before.map_or(now, |before| before.first_seen_at),
-            last_seen_at: now,
-            version: before.map_or(1, |before| before.version + 1),
-            draft: found.draft,
-        };
-        self.findings.put(key, row);
     }
 }
 
@@ -218,15 +213,18 @@ impl Ingest for Batch {
     }
 
     async fn put_resources(&mut self, resources: Vec<Resource>) -> Result<()> {
-        self.write("ingest.put_resources", Write::Resources(resources))
+        let operation = "ingest.put_resources";
+        self.write_rows(operation, resources, limits::resource, Write::Resources)
     }
 
     async fn put_coverage(&mut self, coverage: Vec<Coverage>) -> Result<()> {
-        self.write("ingest.put_coverage", Write::Coverage(coverage))
+        let operation = "ingest.put_coverage";
+        self.write_rows(operation, coverage, limits::coverage, Write::Coverage)
     }
 
-    async fn put_findings(&mut self, findings: Vec<FindingUpsert>) -> Result<()> {
-        self.write("ingest.put_findings", Write::Findings(findings))
+    async fn put_findings(&mut self, findings: Vec<FindingDraft>) -> Result<()> {
+        let operation = "ingest.put_findings";
+        self.write_rows(operation, findings, limits::finding, Write::Findings)
     }
 
     async fn resolve_findings(&mut self, keys: Vec<String>) -> Result<()> {

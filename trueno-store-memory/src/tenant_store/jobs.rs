@@ -1,6 +1,7 @@
 //! Jobs, as their organization sees them.
 
 use async_trait::async_trait;
+use trueno_core::access::Action;
 use trueno_core::error::Result;
 use trueno_core::id::JobId;
 use trueno_core::model::{Job, NewJob};
@@ -28,13 +29,13 @@ impl JobReads for Unit {
 impl JobWrites for Unit {
     async fn enqueue(&mut self, jobs: Vec<NewJob>) -> Result<Vec<Enqueued>> {
         let now = self.store.now();
-        self.step("unit_of_work.enqueue", |draft| draft.enqueue(jobs, now))
+        self.write("unit_of_work.enqueue", |draft| draft.enqueue(jobs, now))
     }
 
     async fn cancel_job(&mut self, job: JobId) -> Result<CancelOutcome> {
         let now = self.store.now();
         // The unit's own event tells of it, and of the scan that ends with it.
-        self.step("unit_of_work.cancel_job", |draft| {
+        self.write_as(Action::Scan, "unit_of_work.cancel_job", |draft| {
             Ok(draft.cancel(job, now)?.0)
         })
     }

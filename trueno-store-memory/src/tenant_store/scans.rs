@@ -5,22 +5,23 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use jiff::Timestamp;
+use trueno_core::access::Action;
 use trueno_core::error::{Error, ErrorKind, Result};
 use trueno_core::id::ScanId;
-use trueno_core::model::{Actor, Coverage, NewScan, Scan, ScanProgress, ScanStatus};
+use trueno_core::model::{Coverage, NewScan, Scan, ScanProgress, ScanStatus};
 use trueno_core::port::tenant_store::{ScanReads, ScanWrites};
 use trueno_core::port::{Page, PageRequest, ScanFilter};
 
 use super::cursor::List;
 use super::read_view::View;
 use super::unit_of_work::Unit;
+use super::{Stamp, account_not_found};
 use crate::state::Draft;
 
 impl Draft {
     fn scan_page(&self, filter: &ScanFilter, page: &PageRequest) -> Result<Page<Scan>> {
         List {
-            name: "scans",
+            name: "scans".into(),
             rows: &self.scans,
             start: Bound::Unbounded,
         }
@@ -42,7 +43,7 @@ impl Draft {
             .unwrap_or_default())
     }
 
-    fn insert_scan(&mut self, new: &NewScan, requested_by: Actor, now: Timestamp) -> Result<Scan> {
+    fn insert_scan(&mut self, new: &NewScan, by: Stamp) -> Result<Scan> {
         if self.scans.contains(&Reverse(new.id)) {
             return Err(Error::new(
                 ErrorKind::AlreadyExists,
@@ -50,7 +51,7 @@ impl Draft {
             ));
         }
         if !self.accounts.contains(&new.account) {
-            return Err(Error::not_found("cloud account"));
+            return Err(account_not_found());
         }
         if self.scans_by_job.contains(&new.job) {
             return Err(Error::new(
@@ -64,8 +65,8 @@ impl Draft {
             job: new.job,
             kind: new.kind,
             status: ScanStatus::Queued,
-            requested_by,
-            created_at: now,
+            requested_by: by.actor,
+            created_at: by.at,
             started_at: None,
             finished_at: None,
             error: None,
@@ -111,9 +112,9 @@ impl ScanReads for Unit {
 #[async_trait]
 impl ScanWrites for Unit {
     async fn insert_scan(&mut self, new: NewScan) -> Result<Scan> {
-        let (now, actor) = (self.store.now(), self.scope.actor());
-        let scan = self.step("unit_of_work.insert_scan", |draft| {
-            draft.insert_scan(&new, actor, now)
+        let by = self.stamp();
+        let scan = self.write_as(Action::Scan, "unit_of_work.insert_scan", |draft| {
+            draft.insert_scan(&new, by)
         })?;
         self.awaited.insert(scan.job);
         Ok(scan)

@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
-use trueno_core::access::OrgScope;
+use trueno_core::access::{Action, OrgScope};
 use trueno_core::error::{Error, ErrorKind, Result};
-use trueno_core::id::{AuditEventId, JobId};
-use trueno_core::model::EventDraft;
+use trueno_core::id::{AuditEventId, JobId, UserId};
+use trueno_core::model::{AuditEvent, EventDraft};
 use trueno_core::port::UnitOfWork;
 
-use super::named;
+use super::{Stamp, named};
 use crate::MemoryStore;
 use crate::state::{Database, Draft};
 
@@ -20,6 +20,8 @@ pub(super) struct Unit {
     draft: Draft,
     /// Jobs that scans were added for: each has to be enqueued here too.
     pub(super) awaited: BTreeSet<JobId>,
+    /// Users whose membership ended: nobody may have assigned a finding to them meanwhile.
+    pub(super) removed: BTreeSet<UserId>,
     spent: bool,
 }
 
@@ -30,6 +32,7 @@ impl Unit {
             scope,
             draft,
             awaited: BTreeSet::new(),
+            removed: BTreeSet::new(),
             spent: false,
         }
     }
@@ -49,6 +52,41 @@ impl Unit {
             })
     }
 
+    /// A step that writes: only while the organization is there.
+    pub(super) fn write<T>(
+        &mut self,
+        operation: &'static str,
+        write: impl FnOnce(&mut Draft) -> Result<T>,
+    ) -> Result<T> {
+        self.step(operation, |draft| {
+            draft.require_organization()?;
+            write(draft)
+        })
+    }
+
+    /// A write that needs a role which allows `action`.
+    pub(super) fn write_as<T>(
+        &mut self,
+        action: Action,
+        operation: &'static str,
+        write: impl FnOnce(&mut Draft) -> Result<T>,
+    ) -> Result<T> {
+        let permitted = self.scope.permit(action);
+        self.step(operation, |draft| {
+            permitted?;
+            draft.require_organization()?;
+            write(draft)
+        })
+    }
+
+    /// Who writes, and when.
+    pub(super) fn stamp(&self) -> Stamp {
+        Stamp {
+            actor: self.scope.actor(),
+            at: self.store.now(),
+        }
+    }
+
     fn require_unspent(&self) -> Result<()> {
         if self.spent {
             return Err(Error::new(
@@ -59,16 +97,22 @@ impl Unit {
         Ok(())
     }
 
-    fn commit_in(
-        self,
-        database: &mut Database,
-        event: trueno_core::model::AuditEvent,
-    ) -> Result<bool> {
+    fn commit_in(self, database: &mut Database, event: AuditEvent) -> Result<bool> {
         if let Some(job) = self.awaited.iter().find(|job| !self.draft.jobs.added(job)) {
             return Err(Error::new(
                 ErrorKind::InvalidInput,
                 format!("scan: its job {job} has to be enqueued in the same unit of work"),
             ));
+        }
+        let tables = database.tables(self.draft.organization)?;
+        for user in &self.removed {
+            let mut assigned = tables.assigned_to(*user);
+            if assigned.any(|finding| !self.draft.findings.touched(finding)) {
+                return Err(Error::new(
+                    ErrorKind::Conflict,
+                    "a finding was assigned to the member meanwhile; try again",
+                ));
+            }
         }
         let work = self
             .draft

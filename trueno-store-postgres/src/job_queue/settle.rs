@@ -14,6 +14,9 @@ pub(super) async fn settle(
     store: &PostgresStore,
     settlements: Vec<Settlement>,
 ) -> Result<Vec<SettleOutcome>> {
+    settlements
+        .iter()
+        .try_for_each(|settlement| settlement.outcome.check())?;
     refuse_to_strand_scans(store, &settlements).await?;
     let mut outcomes = Vec::with_capacity(settlements.len());
     let mut waiting_again = false;

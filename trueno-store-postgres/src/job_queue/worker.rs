@@ -25,9 +25,7 @@ const LEASE: std::ops::RangeInclusive<Duration> =
     Duration::from_secs(1)..=Duration::from_secs(3_600);
 
 pub(super) async fn claim(store: &PostgresStore, request: &ClaimRequest) -> Result<Vec<Claim>> {
-    if request.kinds.is_empty() {
-        return Err(Error::invalid("kinds", "needs at least one"));
-    }
+    request.check()?;
     let limit = limit(request.limit)?;
     let lease = interval(request.lease_for)?;
     let mut tx = store.begin_processor().await?;

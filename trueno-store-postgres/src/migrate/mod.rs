@@ -4,10 +4,11 @@
 //! fails leaves nothing half-made. A lock in the database lets several processes try at once.
 
 mod files;
+mod keys;
 mod roles;
 
 use sqlx::postgres::PgConnection;
-use sqlx::{AssertSqlSafe, Connection as _, Executor as _, Row as _};
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, Postgres, Row as _, Transaction};
 use trueno_core::error::{Error, ErrorKind, Result};
 use trueno_core::vault::KeyFile;
 
@@ -15,7 +16,6 @@ pub(crate) use files::{LATEST, OLDEST_BINARY};
 use files::{MIGRATIONS, Migration, RunsAs};
 
 use crate::config::{Names, PostgresConfig};
-use crate::context::ContextKey;
 use crate::encode::RowExt as _;
 use crate::{error, pool, server};
 
@@ -36,14 +36,17 @@ pub struct MigrationReport {
 /// at once.
 ///
 /// The URL logs in as an administrator: a superuser, or a role with `CREATEROLE` and `CREATE` on the
-/// database.
+/// database; straight on the server, not through a pooler.
+///
+/// Keys of the database that are not in `keys` stay: see [`retire_keys`].
 ///
 /// # Errors
 /// [`ErrorKind::Unavailable`] where the server cannot be reached; [`ErrorKind::Unsupported`] where
 /// it is too old, or the schema was made by a newer program that no longer serves this one;
 /// [`ErrorKind::Corrupt`] where a migration that was applied differs from this program's;
-/// [`ErrorKind::Config`] for malformed names, roles that could pass row-level security by, and a
-/// schema that belongs to somebody else; [`ErrorKind::Denied`] where the login may not do it.
+/// [`ErrorKind::Config`] for malformed names, roles that could pass row-level security by, a schema
+/// that belongs to somebody else, and a key that the database knows by its id with other bytes;
+/// [`ErrorKind::Denied`] where the login may not do it.
 /// Nothing was changed then, roles apart.
 ///
 /// # Cancel-safety
@@ -60,28 +63,62 @@ pub async fn migrate(config: &PostgresConfig, keys: &KeyFile) -> Result<Migratio
     Ok(report)
 }
 
+/// Makes the database refuse contexts that are signed with a key that is not in `keys`, and answers
+/// the ids of those keys. The last step of a rotation, after which nothing may sign with them:
+///
+/// 1. add the new key to the key file, as its last line, and [`migrate`] with it;
+/// 2. restart the processes one by one with that file: those that sign with the old key and those
+///    that sign with the new one work side by side;
+/// 3. take the old key out of the file, and retire it.
+///
+/// A process that still signs with a retired key is refused from its next transaction on, with
+/// [`ErrorKind::Config`], which names the key. Where external ids were derived from the old key, it
+/// has to stay in the file, and is not retired.
+///
+/// The URL logs in as for [`migrate`], which never retires a key by itself: nobody but the operator
+/// knows when the last process was restarted. Done again, it answers that there was nothing to retire.
+///
+/// # Errors
+/// [`ErrorKind::Config`] where the database does not know every key of `keys`, so that it would refuse
+/// who signs with them; otherwise as [`migrate`]. Nothing was changed then.
+///
+/// # Cancel-safety
+/// A dropped call was applied as a whole or not at all.
+pub async fn retire_keys(config: &PostgresConfig, keys: &KeyFile) -> Result<Vec<String>> {
+    let names = config.names()?;
+    let mut connection = pool::connect(config, &config.url).await?;
+    server::check(pool::server_version(&mut connection).await?)?;
+    if !exists(&mut connection, &names.schema).await? {
+        return Err(not_migrated());
+    }
+    let mut transaction = begin_alone(&mut connection, &names).await?;
+    run(
+        &mut transaction,
+        &names.fill_in("set local search_path = \"@schema@\", pg_temp; set local role \"@owner@\""),
+    )
+    .await?;
+    read_version(&mut transaction)
+        .await?
+        .serves_this_program()?;
+    let retired = keys::retire_others(&mut transaction, keys, &names.schema).await?;
+    transaction.commit().await.map_err(error::commit)?;
+    // Committed already; a goodbye that is lost changes nothing.
+    let _ = connection.close().await;
+    Ok(retired)
+}
+
 async fn in_one_transaction(
     connection: &mut PgConnection,
     names: &Names,
     keys: &KeyFile,
 ) -> Result<MigrationReport> {
-    let mut transaction = connection.begin().await.map_err(error::statement)?;
+    let mut transaction = begin_alone(connection, names).await?;
     let connection = &mut *transaction;
-    run(
-        connection,
-        "set local statement_timeout = 0; set local lock_timeout = 0",
-    )
-    .await?;
-    sqlx::query("select pg_advisory_xact_lock(hashtextextended($1, 0))")
-        .bind(format!("trueno migrate {}", names.schema))
-        .execute(&mut *connection)
-        .await
-        .map_err(error::statement)?;
     create_schema(connection, names).await?;
     run(connection, &names.fill_in(BOOTSTRAP)).await?;
     let applied = apply_missing(connection, names).await?;
     run(connection, &names.fill_in("set local role \"@owner@\"")).await?;
-    let keys = register(connection, keys, &names.schema).await?;
+    let keys = keys::register(connection, keys, &names.schema).await?;
     let version = read_version(connection).await?.latest;
     transaction.commit().await.map_err(error::commit)?;
     Ok(MigrationReport {
@@ -89,6 +126,25 @@ async fn in_one_transaction(
         version,
         keys,
     })
+}
+
+/// Begins a transaction that no other one of these runs beside, in the same schema.
+async fn begin_alone<'c>(
+    connection: &'c mut PgConnection,
+    names: &Names,
+) -> Result<Transaction<'c, Postgres>> {
+    let mut transaction = connection.begin().await.map_err(error::statement)?;
+    run(
+        &mut transaction,
+        "set local statement_timeout = 0; set local lock_timeout = 0",
+    )
+    .await?;
+    sqlx::query("select pg_advisory_xact_lock(hashtextextended($1, 0))")
+        .bind(format!("trueno migrate {}", names.schema))
+        .execute(&mut *transaction)
+        .await
+        .map_err(error::statement)?;
+    Ok(transaction)
 }
 
 /// Tables that know which migrations were applied. As the owner, like everything from here on.
@@ -214,32 +270,6 @@ async fn apply(connection: &mut PgConnection, names: &Names, migration: &Migrati
         .await
         .map_err(error::statement)?;
     Ok(())
-}
-
-/// Lets the database verify contexts that are signed with any key of the file. Keys that are no
-/// longer in it stay: processes that still use them go on.
-async fn register(
-    connection: &mut PgConnection,
-    keys: &KeyFile,
-    schema: &str,
-) -> Result<Vec<String>> {
-    let mut ids = Vec::new();
-    for key in keys.keys() {
-        let pads = ContextKey::derived(key, schema).pads();
-        sqlx::query(
-            "insert into context_key (key_id, inner_pad, outer_pad) values ($1, $2, $3)
-             on conflict (key_id) do update
-                set inner_pad = excluded.inner_pad, outer_pad = excluded.outer_pad",
-        )
-        .bind(&pads.key_id)
-        .bind(&pads.inner[..])
-        .bind(&pads.outer[..])
-        .execute(&mut *connection)
-        .await
-        .map_err(error::statement)?;
-        ids.push(pads.key_id);
-    }
-    Ok(ids)
 }
 
 /// What a schema says of itself.

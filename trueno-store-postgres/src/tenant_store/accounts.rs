@@ -14,12 +14,15 @@ use trueno_core::state::cloud_account::{self, AccountEvent};
 use uuid::Uuid;
 
 use super::unit::{PgUnitOfWork, step};
-use super::{paging, view};
+use super::{organizations, paging, versions, view};
 use crate::encode::{RowExt as _, bigint};
-use crate::error;
+use crate::error::{self, sqlstate};
 use crate::pool::Tx;
 
 const LIST: &str = "accounts";
+
+/// What errors call one.
+const WHAT: &str = "cloud account";
 
 view::reads! {
     AccountReads {
@@ -31,7 +34,7 @@ view::reads! {
 #[async_trait]
 impl AccountWrites for PgUnitOfWork {
     async fn insert_account(&mut self, new: NewCloudAccount) -> Result<CloudAccount> {
-        step!(self, insert_account, tx => insert(&mut tx, self.organization(), new))
+        step!(self, insert_account for ManageAccounts, tx => insert(&mut tx, self.organization(), new))
     }
 
     async fn apply_account(
@@ -40,7 +43,8 @@ impl AccountWrites for PgUnitOfWork {
         version: Version,
         event: AccountEvent,
     ) -> Result<CloudAccount> {
-        step!(self, apply_account, tx => apply(&mut tx, self.organization(), id, version, event))
+        step!(self, apply_account for ManageAccounts, tx =>
+            apply(&mut tx, self.organization(), id, version, event))
     }
 }
 
@@ -78,6 +82,7 @@ async fn insert(
     organization: OrganizationId,
     new: NewCloudAccount,
 ) -> Result<CloudAccount> {
+    new.check()?;
     let (access, role) = match &new.access {
         AccessMethod::Ambient => ("ambient", None),
         AccessMethod::AssumeRole {
@@ -123,7 +128,10 @@ async fn insert(
         .bind(regions)
         .fetch_one(tx.connection())
         .await
-        .map_err(error::statement)?;
+        .map_err(|source| match error::code(&source).as_deref() {
+            Some(sqlstate::FOREIGN_KEY_VIOLATION) => organizations::not_found(),
+            _ => error::statement(source),
+        })?;
     decode(&row)
 }
 
@@ -143,14 +151,8 @@ async fn apply(
         .bind(id.as_uuid())
         .fetch_optional(tx.connection())
         .await
-        .map_err(error::statement)?
-        .ok_or_else(not_found)?;
-    if row.count::<u64>("version")? != version {
-        return Err(Error::new(
-            ErrorKind::Conflict,
-            "the cloud account was changed by somebody else meanwhile; read it and try again",
-        ));
-    }
+        .map_err(error::statement)?;
+    let row = versions::unchanged(row, WHAT, version)?;
     let to = cloud_account::apply(row.parsed("status")?, event)?.to;
     let query = tx.query(
         "update cloud_account set
@@ -176,7 +178,7 @@ async fn apply(
 }
 
 fn not_found() -> Error {
-    Error::not_found("cloud account")
+    Error::not_found(WHAT)
 }
 
 fn decode(row: &PgRow) -> Result<CloudAccount> {

@@ -9,7 +9,7 @@ use trueno_core::state::Refusal;
 use trueno_core::state::job;
 use trueno_core::state::scan::ScanEvent;
 
-use super::{events, jobs, scans};
+use super::{events, findings, jobs, scans};
 use crate::context::{self, Ending};
 use crate::pool::Tx;
 use crate::store::PostgresStore;
@@ -21,6 +21,7 @@ pub(super) async fn finish(
     event: EventDraft,
 ) -> Result<Finished> {
     events::check(&event)?;
+    outcome.check()?;
     let reference = lease.reference();
     let mut tx = store.begin_processor().await?;
     let ending = async {
@@ -106,7 +107,8 @@ async fn end_scan(
     let scan = scans::of_job(tx, lease.organization, lease.job).await?;
     match (scan, event) {
         (Some(scan), Some(event)) => {
-            scans::apply(tx, lease.organization, scan, &event, None).await?;
+            let ended = scans::apply(tx, lease.organization, scan, &event, None).await?;
+            findings::fold_counts(tx, ended.account).await?;
             Ok(Some((scan, event)))
         }
         // Nothing would ever end the scan.

@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 
 use trueno_core::error::{Applied, Error, ErrorKind, Result};
 use trueno_core::id::{CloudAccountId, OrganizationId, ScanId};
-use trueno_core::model::{Coverage, Resource, Scan, ScanProgress, TaskKey};
-use trueno_core::port::tenant_store::FindingUpsert;
+use trueno_core::model::{
+    Actor, Coverage, FindingDraft, Resource, Scan, ScanProgress, TaskKey, limits,
+};
 use trueno_core::port::{Ingest, LeaseRef};
 use trueno_core::state::scan::ScanEvent;
 
 use super::unit::{spent, step};
-use super::{findings, resources, scans};
+use super::{findings, inventory, scans};
 use crate::encode::{RowExt as _, bigint};
 use crate::pool::Tx;
 use crate::store::PostgresStore;
@@ -59,6 +60,12 @@ impl PgIngest {
         self.lease.organization
     }
 
+    fn actor(&self) -> Actor {
+        Actor::Processor {
+            job: self.lease.job,
+        }
+    }
+
     fn target(&self) -> Result<(ScanId, CloudAccountId)> {
         self.scan.ok_or_else(scans::not_found)
     }
@@ -84,24 +91,25 @@ impl Ingest for PgIngest {
     async fn put_resources(&mut self, resources: Vec<Resource>) -> Result<()> {
         let (scan, account) = self.target()?;
         step!(self, put_resources, tx =>
-            resources::put(&mut tx, self.organization(), account, scan, resources))
+            inventory::put(&mut tx, self.organization(), account, scan, resources))
     }
 
     async fn put_coverage(&mut self, coverage: Vec<Coverage>) -> Result<()> {
-        let (scan, _) = self.target()?;
-        step!(self, put_coverage, tx => put_coverage(&mut tx, self.organization(), scan, coverage))
+        let (scan, account) = self.target()?;
+        step!(self, put_coverage, tx =>
+            put_coverage(&mut tx, self.organization(), account, scan, coverage))
     }
 
-    async fn put_findings(&mut self, findings: Vec<FindingUpsert>) -> Result<()> {
+    async fn put_findings(&mut self, findings: Vec<FindingDraft>) -> Result<()> {
         let (scan, account) = self.target()?;
         step!(self, put_findings, tx =>
-            findings::put(&mut tx, self.organization(), account, scan, findings))
+            findings::put(&mut tx, self.organization(), account, scan, self.actor(), findings))
     }
 
     async fn resolve_findings(&mut self, keys: Vec<String>) -> Result<()> {
         let (_, account) = self.target()?;
         step!(self, resolve_findings, tx =>
-            findings::resolve(&mut tx, self.organization(), account, keys))
+            findings::resolve(&mut tx, self.organization(), account, self.actor(), keys))
     }
 
     async fn set_progress(&mut self, progress: ScanProgress) -> Result<()> {
@@ -127,9 +135,11 @@ impl Ingest for PgIngest {
 async fn put_coverage(
     tx: &mut Tx,
     organization: OrganizationId,
+    account: CloudAccountId,
     scan: ScanId,
     coverage: Vec<Coverage>,
 ) -> Result<()> {
+    coverage.iter().try_for_each(limits::coverage)?;
     // The last of the same task stands: one statement cannot change a row twice.
     let coverage: BTreeMap<TaskKey, Coverage> = coverage
         .into_iter()
@@ -177,7 +187,7 @@ async fn put_coverage(
         .execute(tx.connection())
         .await
         .map_err(error::statement)?;
-    Ok(())
+    inventory::end_looks(tx, account, scan, coverage.values()).await
 }
 
 async fn set_progress(

@@ -13,9 +13,9 @@ use trueno_core::state::job::{self, JobEvent, JobState};
 use trueno_core::state::scan::ScanEvent;
 
 use super::unit::{PgUnitOfWork, step};
-use super::{scans, view};
+use super::{organizations, scans, view};
 use crate::encode::RowExt as _;
-use crate::error;
+use crate::error::{self, sqlstate};
 use crate::pool::{Tx, moment};
 
 view::reads! {
@@ -38,7 +38,7 @@ impl JobWrites for PgUnitOfWork {
 
     async fn cancel_job(&mut self, job: JobId) -> Result<CancelOutcome> {
         let cancelled: Result<Cancelled> =
-            step!(self, cancel_job, tx => cancel(&mut tx, self.organization(), job));
+            step!(self, cancel_job for Scan, tx => cancel(&mut tx, self.organization(), job));
         Ok(cancelled?.outcome)
     }
 }
@@ -115,7 +115,10 @@ pub(crate) async fn enqueue(tx: &mut Tx, jobs: Vec<NewJob>) -> Result<Vec<Enqueu
         )
         .fetch_all(tx.connection())
         .await
-        .map_err(error::statement)?;
+        .map_err(|source| match error::code(&source).as_deref() {
+            Some(sqlstate::FOREIGN_KEY_VIOLATION) => organizations::not_found(),
+            _ => error::statement(source),
+        })?;
     rows.iter()
         .map(|row| {
             let job = row.id("job_id")?;

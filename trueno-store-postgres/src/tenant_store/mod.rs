@@ -1,20 +1,28 @@
 //! The four doors: one file per aggregate, each with its SQL and its part of the ports.
 
 mod accounts;
+mod audit;
 pub(crate) mod events;
+mod exceptions;
 mod findings;
 mod finish;
 mod ingest;
+mod inventory;
 pub(crate) mod jobs;
+mod members;
 mod organizations;
 mod outbox;
 mod paging;
 mod resources;
 pub(crate) mod scans;
+mod schedules;
+mod tags;
 mod unit;
+mod versions;
 mod view;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use trueno_core::access::OrgScope;
 use trueno_core::error::Result;
 use trueno_core::id::UserId;
@@ -48,18 +56,27 @@ impl TenantStore for PostgresStore {
             .map_err(|error| error.with_operation("tenant_store.create_organization"))
     }
 
+    async fn lapse_exceptions(&self, now: Timestamp, limit: usize) -> Result<u64> {
+        exceptions::lapse(self, now, limit)
+            .await
+            .map_err(|error| error.with_operation("tenant_store.lapse_exceptions"))
+    }
+
     async fn read(&self, scope: &OrgScope) -> Result<Box<dyn ReadView>> {
         let tx = self
             .enter(scope, Mode::Snapshot)
             .await
             .map_err(|error| error.with_operation("tenant_store.read"))?;
-        Ok(Box::new(PgReadView::new(tx, scope.organization())))
+        Ok(Box::new(PgReadView::new(tx, *scope)))
     }
 
     async fn begin(&self, scope: &OrgScope) -> Result<Box<dyn UnitOfWork>> {
         let named = |error: trueno_core::error::Error| error.with_operation("tenant_store.begin");
         scope.require_write().map_err(named)?;
-        let tx = self.enter(scope, Mode::Write).await.map_err(named)?;
+        let mut tx = self.enter(scope, Mode::Write).await.map_err(named)?;
+        organizations::require(&mut tx, scope.organization())
+            .await
+            .map_err(named)?;
         Ok(Box::new(PgUnitOfWork::new(tx, self.clone(), *scope)))
     }
 

@@ -1,14 +1,15 @@
-//! Organizations and memberships: work across organizations, through definer functions.
+//! What is done with organizations as a whole, through definer functions.
 
 use serde_json::Value;
 use sqlx::types::Json;
 use trueno_core::error::{Error, ErrorKind, Result};
-use trueno_core::id::{AuditEventId, UserId};
+use trueno_core::id::{AuditEventId, OrganizationId, UserId};
 use trueno_core::model::{EventDraft, Membership, NewOrganization, Organization};
 
 use super::events;
 use crate::encode::RowExt as _;
 use crate::error;
+use crate::pool::Tx;
 use crate::store::PostgresStore;
 
 pub(super) async fn memberships(store: &PostgresStore, user: UserId) -> Result<Vec<Membership>> {
@@ -29,6 +30,44 @@ pub(super) async fn memberships(store: &PostgresStore, user: UserId) -> Result<V
         })
     };
     rows.iter().map(membership).collect()
+}
+
+/// An organization that is not there, or was erased.
+pub(super) fn not_found() -> Error {
+    Error::not_found("organization")
+}
+
+/// A scope outlives its organization: whoever changes something is told so before anything else.
+pub(super) async fn require(tx: &mut Tx, organization: OrganizationId) -> Result<()> {
+    let query = tx.query("select from organization where organization_id = $1");
+    query
+        .bind(organization.as_uuid())
+        .fetch_optional(tx.connection())
+        .await
+        .map_err(error::statement)?
+        .map(|_| ())
+        .ok_or_else(not_found)
+}
+
+/// Erases the organization that the transaction entered, in one statement: one function of the
+/// database, which asks itself what was entered.
+pub(super) async fn erase(tx: &mut Tx) -> Result<()> {
+    // However much there is: the limit is for what somebody waits for. What waits for a lock is still
+    // given up in time.
+    let query = tx.query("select set_config('statement_timeout', '0', true)");
+    query
+        .execute(tx.connection())
+        .await
+        .map_err(error::statement)?;
+    let query = tx.query("select erase_organization() as erased");
+    let row = query
+        .fetch_one(tx.connection())
+        .await
+        .map_err(error::statement)?;
+    if !row.flag("erased")? {
+        return Err(not_found());
+    }
+    Ok(())
 }
 
 pub(super) async fn create(

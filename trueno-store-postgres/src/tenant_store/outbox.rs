@@ -1,14 +1,13 @@
 //! The sequencer's side of staged audit events.
 
 use async_trait::async_trait;
-use sqlx::postgres::PgRow;
 use trueno_core::error::Result;
 use trueno_core::id::AuditEventId;
 use trueno_core::model::AuditEvent;
 use trueno_core::port::AuditOutbox;
 use uuid::Uuid;
 
-use crate::encode::RowExt as _;
+use super::events;
 use crate::error;
 use crate::store::PostgresStore;
 
@@ -36,7 +35,7 @@ async fn staged(store: &PostgresStore, limit: usize) -> Result<Vec<AuditEvent>> 
         .await
         .map_err(error::statement)?;
     tx.rollback().await?;
-    rows.iter().map(event).collect()
+    rows.iter().map(events::decode).collect()
 }
 
 async fn forget(store: &PostgresStore, events: &[AuditEventId]) -> Result<()> {
@@ -49,16 +48,4 @@ async fn forget(store: &PostgresStore, events: &[AuditEventId]) -> Result<()> {
         .await
         .map_err(error::statement)?;
     tx.commit().await
-}
-
-fn event(row: &PgRow) -> Result<AuditEvent> {
-    Ok(AuditEvent {
-        id: row.id("id")?,
-        organization: row.id("organization_id")?,
-        occurred_at: row.time("occurred_at")?,
-        actor: row.actor("actor_kind", "actor_id")?,
-        action: row.text("action")?,
-        targets: row.json("targets")?,
-        details: row.json("details")?,
-    })
 }

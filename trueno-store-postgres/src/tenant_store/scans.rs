@@ -30,7 +30,7 @@ view::reads! {
 #[async_trait]
 impl ScanWrites for PgUnitOfWork {
     async fn insert_scan(&mut self, new: NewScan) -> Result<Scan> {
-        let scan: Scan = step!(self, insert_scan, tx => insert(&mut tx, self.organization(), self.actor(), new))?;
+        let scan: Scan = step!(self, insert_scan for Scan, tx => insert(&mut tx, self.organization(), self.actor(), new))?;
         self.awaited.insert(scan.job);
         Ok(scan)
     }

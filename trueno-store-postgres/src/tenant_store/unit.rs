@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
-use trueno_core::access::OrgScope;
+use trueno_core::access::{Action, OrgScope};
 use trueno_core::error::{Applied, Error, ErrorKind, Result};
-use trueno_core::id::{AuditEventId, JobId, OrganizationId};
+use trueno_core::id::{AuditEventId, JobId, OrganizationId, UserId};
 use trueno_core::model::{Actor, EventDraft};
 use trueno_core::port::UnitOfWork;
 
@@ -24,6 +24,8 @@ pub(super) struct PgUnitOfWork {
     pub(super) awaited: BTreeSet<JobId>,
     /// Jobs that were enqueued: workers are woken up after the commit.
     pub(super) created: BTreeSet<JobId>,
+    /// The organization was erased here.
+    erased: bool,
 }
 
 impl PgUnitOfWork {
@@ -34,7 +36,12 @@ impl PgUnitOfWork {
             scope,
             awaited: BTreeSet::new(),
             created: BTreeSet::new(),
+            erased: false,
         }
+    }
+
+    pub(super) fn scope(&self) -> &OrgScope {
+        &self.scope
     }
 
     pub(super) fn organization(&self) -> OrganizationId {
@@ -43,6 +50,28 @@ impl PgUnitOfWork {
 
     pub(super) fn actor(&self) -> Actor {
         self.scope.actor()
+    }
+
+    /// The member whose unit of work it is.
+    pub(super) fn member(&self) -> Result<UserId> {
+        self.scope.member_id().ok_or_else(|| {
+            Error::new(
+                ErrorKind::Denied,
+                "a lease writes through ingest and finish, never through a unit of work",
+            )
+        })
+    }
+
+    /// Passes where the member's role allows `action`, whatever the scope was given for.
+    pub(super) fn permit(&self, action: Action) -> Result<()> {
+        self.scope.permit(action)
+    }
+
+    /// The organization was erased, with the jobs that were enqueued for it.
+    pub(super) fn erase(&mut self) {
+        self.erased = true;
+        self.awaited.clear();
+        self.created.clear();
     }
 
     pub(super) fn take(&mut self) -> Result<Tx> {
@@ -75,8 +104,15 @@ pub(super) fn spent() -> Error {
     .with_applied(Applied::No)
 }
 
-/// One step: see [`PgUnitOfWork`].
+/// One step: see [`PgUnitOfWork`]. One `for` an action is refused unless the member's role allows it.
 macro_rules! step {
+    ($unit:expr, $name:ident for $action:ident, $tx:ident => $body:expr) => {{
+        let permitted = $unit.permit(trueno_core::access::Action::$action);
+        $crate::tenant_store::unit::step!($unit, $name, $tx => async {
+            permitted?;
+            $body.await
+        })
+    }};
     ($unit:expr, $name:ident, $tx:ident => $body:expr) => {{
         let mut $tx = $unit.take()?;
         match $body.await {
@@ -100,9 +136,12 @@ impl UnitOfWork for PgUnitOfWork {
         let mut tx = self.take()?;
         let committed = async {
             self.require_jobs_of_scans()?;
-            let organization = self.organization();
-            let id =
-                events::stage(&mut tx, self.store.ids(), organization, self.actor(), event).await?;
+            let (ids, organization) = (self.store.ids(), self.organization());
+            let id = if self.erased {
+                events::stage_last(&mut tx, ids, organization, self.actor(), event).await?
+            } else {
+                events::stage(&mut tx, ids, organization, self.actor(), event).await?
+            };
             tx.commit().await?;
             Ok(id)
         };

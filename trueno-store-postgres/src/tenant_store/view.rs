@@ -1,5 +1,6 @@
 //! The read door.
 
+use trueno_core::access::OrgScope;
 use trueno_core::id::OrganizationId;
 
 use crate::pool::Tx;
@@ -10,12 +11,16 @@ use crate::pool::Tx;
 /// spoils nothing, so the view goes on.
 pub(super) struct PgReadView {
     pub(super) tx: Tx,
-    pub(super) organization: OrganizationId,
+    pub(super) scope: OrgScope,
 }
 
 impl PgReadView {
-    pub(super) fn new(tx: Tx, organization: OrganizationId) -> Self {
-        Self { tx, organization }
+    pub(super) fn new(tx: Tx, scope: OrgScope) -> Self {
+        Self { tx, scope }
+    }
+
+    pub(super) fn organization(&self) -> OrganizationId {
+        self.scope.organization()
     }
 }
 
@@ -32,7 +37,8 @@ macro_rules! reads {
                 $($argument: $kind),*
             ) -> trueno_core::error::Result<$answer> {
                 let operation = concat!("tenant_store.", stringify!($method));
-                $method(&mut self.tx, self.organization, $($argument),*)
+                let organization = $crate::tenant_store::view::PgReadView::organization(self);
+                $method(&mut self.tx, organization, $($argument),*)
                     .await
                     .map_err(|error| error.with_operation(operation))
             })+

@@ -7,13 +7,16 @@
     reason = "shared by several test programs, none of which uses all of it"
 )]
 
+pub(crate) mod bouncer;
+pub(crate) mod way;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use secrecy::SecretString;
-use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, Row as _};
 use trueno_core::id::IdSource;
 use trueno_core::port::{JobQueue, TenantStore};
@@ -41,6 +44,7 @@ pub(crate) fn server() -> PgConnectOptions {
 /// A database that is dropped with this value.
 #[derive(Debug)]
 pub(crate) struct Database {
+    server: PgConnectOptions,
     name: String,
     owned: bool,
 }
@@ -48,20 +52,30 @@ pub(crate) struct Database {
 impl Database {
     /// An empty one.
     pub(crate) async fn create() -> Self {
+        Self::create_on(server()).await
+    }
+
+    /// An empty one on this server, which outlives it.
+    pub(crate) async fn create_on(server: PgConnectOptions) -> Self {
         let unique: uuid::Uuid = IdSource::random().next(Timestamp::UNIX_EPOCH);
         let name = format!("trueno_test_{}", unique.simple());
-        let mut admin = server().connect().await.expect("the test server answers");
+        let mut admin = server.connect().await.expect("the test server answers");
         admin
             .execute(AssertSqlSafe(format!("create database {name}")))
             .await
             .expect("a database is created");
         admin.close().await.unwrap();
-        Self { name, owned: true }
+        Self {
+            server,
+            name,
+            owned: true,
+        }
     }
 
     /// The same database; it is dropped with the original.
     pub(crate) fn borrowed(&self) -> Self {
         Self {
+            server: self.server.clone(),
             name: self.name.clone(),
             owned: false,
         }
@@ -69,7 +83,12 @@ impl Database {
 
     /// One that is migrated with `keys`.
     pub(crate) async fn migrated(keys: &KeyFile) -> Self {
-        let database = Self::create().await;
+        Self::migrated_on(server(), keys).await
+    }
+
+    /// One on this server that is migrated with `keys`.
+    pub(crate) async fn migrated_on(server: PgConnectOptions, keys: &KeyFile) -> Self {
+        let database = Self::create_on(server).await;
         migrate(&database.config(), keys)
             .await
             .expect("an empty database is migrated");
@@ -78,7 +97,7 @@ impl Database {
 
     /// How to connect to it, as the server's administrator.
     pub(crate) fn options(&self) -> PgConnectOptions {
-        server().database(&self.name)
+        self.server.clone().database(&self.name)
     }
 
     /// Its URL, as the server's administrator.
@@ -123,9 +142,18 @@ impl Database {
 
     /// One number, as the server's administrator.
     pub(crate) async fn number(&self, sql: &str) -> i64 {
+        self.row(sql).await.get(0)
+    }
+
+    /// One text, as the server's administrator.
+    pub(crate) async fn text(&self, sql: &str) -> String {
+        self.row(sql).await.get(0)
+    }
+
+    async fn row(&self, sql: &str) -> PgRow {
         let mut admin = self.admin().await;
         let row = admin.fetch_one(AssertSqlSafe(sql)).await;
-        row.unwrap_or_else(|error| panic!("{sql}: {error}")).get(0)
+        row.unwrap_or_else(|error| panic!("{sql}: {error}"))
     }
 }
 
@@ -134,6 +162,7 @@ impl Drop for Database {
         if !self.owned {
             return;
         }
+        let server = self.server.clone();
         let drop = format!("drop database if exists {} with (force)", self.name);
         // The test's runtime may be on its way out.
         let dropped = std::thread::spawn(move || {
@@ -141,7 +170,7 @@ impl Drop for Database {
                 .enable_all()
                 .build()?;
             runtime.block_on(async {
-                let mut admin = server().connect().await?;
+                let mut admin = server.connect().await?;
                 admin.execute(AssertSqlSafe(drop)).await?;
                 Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
             })
@@ -186,9 +215,24 @@ pub(crate) async fn sqlstate(connection: &mut PgConnection, sql: &str) -> Option
 /// Makes a fresh harness.
 pub(crate) async fn harness() -> Harness {
     let database = Database::migrated(&keys()).await;
+    let config = database.config();
+    harness_of(database, config).await
+}
+
+/// Makes a harness of a migrated database, whose store has these settings.
+pub(crate) async fn harness_of(database: Database, config: PostgresConfig) -> Harness {
+    harness_with(database, config, &keys()).await
+}
+
+/// The same, with another key file than that of every test.
+pub(crate) async fn harness_with(
+    database: Database,
+    config: PostgresConfig,
+    keys: &KeyFile,
+) -> Harness {
     let ids = IdSource::random();
-    let config = database.config().with_ids(ids.clone());
-    let store = PostgresStore::connect(config, &keys())
+    let config = config.with_ids(ids.clone());
+    let store = PostgresStore::connect(config, keys)
         .await
         .expect("the store opens");
     let admin = tokio::sync::Mutex::new(database.admin().await);

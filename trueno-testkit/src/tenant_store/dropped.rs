@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use trueno_core::model::{EventDraft, JobStatus, ScanStatus};
+use trueno_core::model::{EventDraft, ExceptionStatus, FindingStatus, JobStatus, ScanStatus};
 use trueno_core::port::{FinishOutcome, Finished, JobOutcome, PageRequest};
 use trueno_core::state::cloud_account::AccountEvent;
 use trueno_core::state::scan::ScanEvent;
 
 use super::World;
+use super::exceptions::{Asked, read};
 use crate::fixtures::{Tenant, resource};
 use crate::suite::dropped_after;
 
@@ -177,4 +178,54 @@ pub async fn a_dropped_finish_is_applied_or_not(w: World) {
         );
     }
     assert_healthy(&w, &one, &two).await;
+}
+
+/// P2: a lapse given up half way was applied or not: exception, finding and event agree, and lapsing
+/// again settles it.
+pub async fn a_dropped_lapse_is_applied_or_not(w: World) {
+    let (one, two) = (Asked::new(&w).await, w.organization().await);
+    let tenant = &one.team.tenant;
+    for polls in POLLS {
+        let approved = one.approved(&w).await;
+        w.forget_staged().await;
+        let lapse = w.store.lapse_exceptions(approved.expires_at, 10);
+        let answer = dropped_after(polls, lapse).await;
+        let there = agreed(async || {
+            let mut view = w.view(tenant).await;
+            let exception = view.exception(approved.id).await.unwrap();
+            let finding = view.finding(approved.finding).await.unwrap();
+            let page = PageRequest::largest();
+            let events = view.audit_events(&page).await.unwrap().items;
+            let id = approved.id.to_string();
+            [
+                exception.status == ExceptionStatus::Lapsed,
+                finding.status == FindingStatus::Reopened,
+                events
+                    .iter()
+                    .any(|e| e.action == "exception.lapsed" && e.targets[0].id == id),
+            ]
+        });
+        let there = there.await;
+        if let Some(answer) = answer {
+            assert_eq!(answer.unwrap(), 1, "an answer that came is true");
+            assert!(there, "an answer that came is true");
+        }
+        // What was sent before the drop may still be on its way, and is passed over meanwhile.
+        for _ in 0..100 {
+            let late = approved.expires_at;
+            w.store.lapse_exceptions(late, 10).await.unwrap();
+            if read(&w, tenant, &approved).await.status == ExceptionStatus::Lapsed {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        let lapsed = read(&w, tenant, &approved).await;
+        assert_eq!(lapsed.status, ExceptionStatus::Lapsed, "{polls} polls");
+        assert_eq!(
+            w.actions_of(tenant).await,
+            ["exception.lapsed"],
+            "P2: one end, one event"
+        );
+    }
+    assert_healthy(&w, tenant, &two).await;
 }

@@ -1,18 +1,14 @@
 //! Ingest batches: what a processor writes of what it reads.
 
-use serde_json::json;
 use trueno_core::error::ErrorKind;
-use trueno_core::model::{
-    Coverage, CoverageStatus, FindingStatus, ScanProgress, ScanStatus, Severity,
-};
-use trueno_core::money::Saving;
-use trueno_core::port::tenant_store::FindingUpsert;
+use trueno_core::model::{Coverage, CoverageStatus, FindingStatus, ScanProgress, ScanStatus};
 use trueno_core::port::{
     FindingFilter, Ingest, JobOutcome, PageRequest, ResourceFilter, Settlement,
 };
 
 use super::World;
-use crate::fixtures::{Requested, Tenant, coverage, finding, resource, task};
+use super::views::resources_of;
+use crate::fixtures::{Requested, Tenant, coverage, finding, finding_id, resource, task};
 use crate::suite::{near, refused};
 
 /// Everything that a batch can write.
@@ -86,7 +82,7 @@ pub async fn a_batch_is_applied_as_a_whole(w: World) {
         .resources(&ResourceFilter::default(), &page)
         .await
         .unwrap();
-    assert_eq!(found.items, wanted);
+    assert_eq!(resources_of(&found.items), wanted);
 
     let covered = view.coverage(run.scan).await.unwrap();
     assert!(
@@ -106,8 +102,10 @@ pub async fn a_batch_is_applied_as_a_whole(w: World) {
         coverage(task("ec2.volume", region), CoverageStatus::Complete)
     );
 
-    let wanted = finding("vol-1").draft;
-    let found = view.finding(run.account.id, &wanted.key).await.unwrap();
+    let wanted = finding("vol-1");
+    let id = finding_id(run.account.id, "vol-1");
+    let found = view.finding(id).await.unwrap();
+    assert_eq!(found.id, id);
     assert_eq!(
         found.draft, wanted,
         "P9: the saving with the source and date of its price"
@@ -167,182 +165,6 @@ pub async fn a_dropped_batch_leaves_nothing(w: World) {
     );
 }
 
-/// Putting the same again replaces it: resources, coverage and findings are there once.
-pub async fn putting_again_replaces(w: World) {
-    let tenant = w.organization().await;
-    let run = w.running_scan(&tenant).await;
-    let at = "eu-west-1";
-    let mut volume = resource("ec2.volume", at, "vol-1");
-    let mut covered = coverage(task("ec2.volume", at), CoverageStatus::Throttled);
-    let mut upsert = finding("vol-1");
-    for round in 1..=2_u64 {
-        let mut ingest = w.store.ingest(&run.lease).await.unwrap();
-        // Within one batch the last word counts too.
-        for half in 1..=2_u64 {
-            volume.attributes = json!({ "round": round, "half": half });
-            volume
-                .tags
-                .insert("Round".to_owned(), format!("{round}.{half}"));
-            volume.tags.remove("empty");
-            covered.status = CoverageStatus::Complete;
-            covered.error_code = None;
-            covered.pages = round * 10 + half;
-            upsert.draft.severity = if half == 1 {
-                Severity::Low
-            } else {
-                Severity::High
-            };
-            upsert.draft.monthly_saving = Saving::Unknown;
-            upsert.draft.conflict_group = None;
-            ingest.put_resources(vec![volume.clone()]).await.unwrap();
-            ingest.put_coverage(vec![covered.clone()]).await.unwrap();
-            ingest.put_findings(vec![upsert.clone()]).await.unwrap();
-        }
-        ingest.commit().await.unwrap();
-        let (mut view, page) = (w.view(&tenant).await, PageRequest::largest());
-        let found = view
-            .resources(&ResourceFilter::default(), &page)
-            .await
-            .unwrap()
-            .items;
-        assert_eq!(
-            found,
-            std::slice::from_ref(&volume),
-            "the resource is there once, as put last"
-        );
-        assert_eq!(
-            view.coverage(run.scan).await.unwrap(),
-            std::slice::from_ref(&covered)
-        );
-        let found = view
-            .findings(&FindingFilter::default(), &page)
-            .await
-            .unwrap()
-            .items;
-        assert_eq!(found.len(), 1, "the finding is there once");
-        assert_eq!(
-            found[0].draft, upsert.draft,
-            "P9: an unknown saving stays unknown"
-        );
-    }
-}
-
-/// A later scan takes over what it sees again, and leaves the rest to the earlier one; a finding
-/// keeps its first scan and time.
-pub async fn a_later_scan_takes_over_what_it_sees(w: World) {
-    let tenant = w.organization().await;
-    let first = w.running_scan(&tenant).await;
-    let at = "eu-west-1";
-    let mut ingest = w.store.ingest(&first.lease).await.unwrap();
-    let both = vec![
-        resource("ec2.volume", at, "vol-1"),
-        resource("ec2.volume", at, "vol-2"),
-    ];
-    ingest.put_resources(both).await.unwrap();
-    ingest
-        .put_findings(vec![finding("vol-1"), finding("vol-2")])
-        .await
-        .unwrap();
-    ingest.commit().await.unwrap();
-    let account = first.account.clone();
-    let key = finding("vol-1").draft.key;
-    let before = w
-        .view(&tenant)
-        .await
-        .finding(account.id, &key)
-        .await
-        .unwrap();
-
-    let second = w.running_scan_of(&tenant, account.clone()).await;
-    let mut ingest = w.store.ingest(&second.lease).await.unwrap();
-    ingest
-        .put_resources(vec![resource("ec2.volume", at, "vol-1")])
-        .await
-        .unwrap();
-    let again = FindingUpsert {
-        status: FindingStatus::Open,
-        ..finding("vol-1")
-    };
-    ingest.put_findings(vec![again]).await.unwrap();
-    ingest.commit().await.unwrap();
-
-    let (mut view, page) = (w.view(&tenant).await, PageRequest::largest());
-    for (scan, native_id) in [(second.scan, "vol-1"), (first.scan, "vol-2")] {
-        let resources = ResourceFilter::default().with_scan(scan);
-        let found = view.resources(&resources, &page).await.unwrap().items;
-        assert_eq!(
-            found,
-            [resource("ec2.volume", at, native_id)],
-            "last seen by {scan}"
-        );
-        let findings = FindingFilter::default().with_scan(scan);
-        let found = view.findings(&findings, &page).await.unwrap().items;
-        assert_eq!(found.len(), 1, "last found by {scan}");
-        assert_eq!(found[0].draft.resource.native_id, native_id);
-    }
-    let after = view.finding(account.id, &key).await.unwrap();
-    assert_eq!(
-        (after.status, after.last_scan),
-        (FindingStatus::Open, second.scan)
-    );
-    assert_eq!(
-        after.first_scan, first.scan,
-        "the scan that found it first stays"
-    );
-    assert_eq!(
-        after.first_seen_at, before.first_seen_at,
-        "and so does its time"
-    );
-    assert!(after.last_seen_at >= before.last_seen_at);
-    assert!(after.version > before.version, "the row changed");
-}
-
-/// P8: resolving marks findings of the scan's own account, and passes over keys that are not there.
-pub async fn resolving_marks_findings_of_the_account(w: World) {
-    let tenant = w.organization().await;
-    let other = w.running_scan(&tenant).await;
-    let mut ingest = w.store.ingest(&other.lease).await.unwrap();
-    ingest.put_findings(vec![finding("vol-1")]).await.unwrap();
-    ingest.commit().await.unwrap();
-
-    let run = w.running_scan(&tenant).await;
-    let mut ingest = w.store.ingest(&run.lease).await.unwrap();
-    ingest
-        .put_findings(vec![finding("vol-1"), finding("vol-2")])
-        .await
-        .unwrap();
-    ingest.commit().await.unwrap();
-    let key = finding("vol-1").draft.key;
-    let mut ingest = w.store.ingest(&run.lease).await.unwrap();
-    ingest
-        .resolve_findings(vec!["no/such/key".to_owned(), key.clone()])
-        .await
-        .unwrap();
-    ingest.resolve_findings(Vec::new()).await.unwrap();
-    ingest.commit().await.unwrap();
-
-    let (mut view, page) = (w.view(&tenant).await, PageRequest::largest());
-    let resolved = view.finding(run.account.id, &key).await.unwrap();
-    assert_eq!(resolved.status, FindingStatus::Resolved);
-    assert_eq!(
-        resolved.draft,
-        finding("vol-1").draft,
-        "what was found stays on record"
-    );
-    let standing = FindingFilter::default()
-        .with_account(run.account.id)
-        .standing();
-    let found = view.findings(&standing, &page).await.unwrap().items;
-    assert_eq!(found.len(), 1, "what is resolved no longer stands");
-    assert_eq!(found[0].draft.key, finding("vol-2").draft.key);
-    let same_key = view.finding(other.account.id, &key).await.unwrap();
-    assert_eq!(
-        same_key.status,
-        FindingStatus::New,
-        "another account's finding stays"
-    );
-}
-
 /// Saying again that a scan runs, in a second attempt, keeps the time at which it first began.
 pub async fn a_second_attempt_keeps_the_first_start(w: World) {
     let tenant = w.organization().await;
@@ -383,7 +205,7 @@ pub async fn a_lease_without_a_scan_writes_nothing(w: World) {
     let what = "a job that runs no scan";
     let volume = resource("ec2.volume", "eu-west-1", "vol-1");
     let covered = coverage(task("ec2.volume", "eu-west-1"), CoverageStatus::Complete);
-    let upsert = finding("vol-1");
+    let draft = finding("vol-1");
     refused(open().await.start_scan(1).await, ErrorKind::NotFound, what);
     refused(
         open().await.put_resources(vec![volume]).await,
@@ -395,9 +217,9 @@ pub async fn a_lease_without_a_scan_writes_nothing(w: World) {
         ErrorKind::NotFound,
         what,
     );
-    let keys = vec![upsert.draft.key.clone()];
+    let keys = vec![draft.key.clone()];
     refused(
-        open().await.put_findings(vec![upsert]).await,
+        open().await.put_findings(vec![draft]).await,
         ErrorKind::NotFound,
         what,
     );
@@ -413,60 +235,6 @@ pub async fn a_lease_without_a_scan_writes_nothing(w: World) {
         what,
     );
     open().await.commit().await.unwrap();
-}
-
-/// A batch of more rows than a page, a statement or a packet likes is applied like any other.
-pub async fn a_large_batch_is_applied(w: World) {
-    const COUNT: usize = 2_500;
-    let tenant = w.organization().await;
-    let run = w.running_scan(&tenant).await;
-    let mut ingest = w.store.ingest(&run.lease).await.unwrap();
-    let ids = || (0..COUNT).map(|nth| format!("vol-{nth:06}"));
-    let resources = ids()
-        .map(|id| resource("ec2.volume", "eu-west-1", &id))
-        .collect();
-    ingest.put_resources(resources).await.unwrap();
-    ingest
-        .put_findings(ids().map(|id| finding(&id)).collect())
-        .await
-        .unwrap();
-    ingest
-        .resolve_findings(ids().map(|id| finding(&id).draft.key).collect())
-        .await
-        .unwrap();
-    ingest.commit().await.unwrap();
-    let mut view = w.view(&tenant).await;
-    let (mut resources, mut findings, mut page) = (0, 0, PageRequest::largest());
-    loop {
-        let found = view
-            .resources(&ResourceFilter::default(), &page)
-            .await
-            .unwrap();
-        resources += found.items.len();
-        if found.next.is_none() {
-            break;
-        }
-        page = PageRequest::largest().after(found.next);
-    }
-    let mut page = PageRequest::largest();
-    loop {
-        let found = view
-            .findings(&FindingFilter::default(), &page)
-            .await
-            .unwrap();
-        findings += found.items.len();
-        assert!(
-            found
-                .items
-                .iter()
-                .all(|found| found.status == FindingStatus::Resolved)
-        );
-        if found.next.is_none() {
-            break;
-        }
-        page = PageRequest::largest().after(found.next);
-    }
-    assert_eq!((resources, findings), (COUNT, COUNT));
 }
 
 /// Once its job ended, a scan is written to no more.

@@ -4,7 +4,7 @@ use trueno_core::port::{FindingFilter, PageRequest, ResourceFilter, ScanFilter};
 
 use super::World;
 use super::twins::{alike, foreign, twins};
-use crate::fixtures::finding;
+use crate::fixtures::finding_id;
 
 /// P1: `account`.
 pub async fn isolation_account(w: World) {
@@ -103,7 +103,11 @@ pub async fn isolation_resources(w: World) {
         let filter = ResourceFilter::default().with_account(twin.run.account.id);
         let listed = view.resources(&filter, &page).await.unwrap().items;
         assert_eq!(listed.len(), 1);
-        assert_eq!(listed[0].name.as_deref(), Some(name), "P1: its own alone");
+        assert_eq!(
+            listed[0].resource.name.as_deref(),
+            Some(name),
+            "P1: its own alone"
+        );
     }
 }
 
@@ -127,15 +131,15 @@ pub async fn isolation_findings(w: World) {
 /// P1: `finding`.
 pub async fn isolation_finding(w: World) {
     let mut f = foreign(&w).await;
-    let key = finding("vol-1").draft.key;
     alike(
-        f.view.finding(f.account, &key).await,
-        f.missing.finding(w.id(), &key).await,
+        f.view.finding(finding_id(f.account, "vol-1")).await,
+        f.missing.finding(finding_id(w.id(), "vol-1")).await,
     );
     let (one, two) = twins(&w).await;
     for (twin, name) in [(&one, "first"), (&two, "second")] {
         let mut view = w.view(&twin.tenant).await;
-        let read = view.finding(twin.run.account.id, &key).await.unwrap();
+        let id = finding_id(twin.run.account.id, "vol-1");
+        let read = view.finding(id).await.unwrap();
         assert_eq!(read.draft.name.as_deref(), Some(name), "P1: its own");
     }
 }

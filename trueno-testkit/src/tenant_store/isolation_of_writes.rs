@@ -5,7 +5,7 @@
 
 use trueno_core::id::CloudAccountId;
 use trueno_core::model::{
-    CoverageStatus, EventDraft, FindingStatus, JobStatus, ScanProgress, ScanStatus,
+    CoverageStatus, EventDraft, JobStatus, ScanProgress, ScanStatus, Severity,
 };
 use trueno_core::port::{Enqueued, FinishOutcome, Ingest, JobOutcome, PageRequest};
 use trueno_core::state::cloud_account::AccountEvent;
@@ -177,9 +177,9 @@ pub async fn isolation_put_coverage(w: World) {
 /// P1: `put_findings`.
 pub async fn isolation_put_findings(w: World) {
     only_its_own(&w, async |ingest| {
-        let mut upsert = finding("vol-1");
-        upsert.status = FindingStatus::Open;
-        ingest.put_findings(vec![upsert]).await.unwrap();
+        let mut draft = finding("vol-1");
+        draft.severity = Severity::High;
+        ingest.put_findings(vec![draft]).await.unwrap();
     })
     .await;
 }
@@ -188,7 +188,7 @@ pub async fn isolation_put_findings(w: World) {
 pub async fn isolation_resolve_findings(w: World) {
     only_its_own(&w, async |ingest| {
         ingest
-            .resolve_findings(vec![finding("vol-1").draft.key])
+            .resolve_findings(vec![finding("vol-1").key])
             .await
             .unwrap();
     })

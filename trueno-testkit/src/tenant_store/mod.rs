@@ -2,131 +2,50 @@
 //! instantiates it.
 
 pub mod accounts;
+pub mod assignments;
+pub mod audit_events;
+pub mod comments;
+pub mod counts;
+pub mod cursors;
+pub mod decisions;
 pub mod dropped;
+pub mod erase;
+pub mod erase_races;
+pub mod exceptions;
+pub mod exceptions_end;
 pub mod fencing;
+pub mod filters;
+pub mod findings;
 pub mod finish;
 pub mod ingest;
 pub mod isolation;
+pub mod isolation_of_changes;
+pub mod isolation_of_lists;
 pub mod isolation_of_writes;
+mod isolation_table;
+pub mod lapsing;
+pub mod lifecycle;
+pub mod limits;
+pub mod members;
 pub mod organizations;
 pub mod outbox;
 pub mod paging;
+pub mod presence;
+pub mod puts;
+pub mod races;
+pub mod recommendations;
+pub mod roles;
 pub mod scans;
+pub mod schedules;
 mod twins;
 pub mod units;
 pub mod views;
 
 pub use crate::fixtures::World;
-
-use crate::suite::Isolation;
+pub use isolation_table::ISOLATION;
 
 /// The names of the cases, in order.
 pub const CASES: &[&str] = crate::for_each_tenant_store_case!(__case_names {});
-
-/// Every method of the port with its isolation case (P1), or why it has none: a test holds this list
-/// to the traits' source, so that a new method cannot be forgotten.
-pub const ISOLATION: &[(&str, Isolation)] = &[
-    (
-        "TenantStore::memberships",
-        Isolation::Case("isolation_memberships"),
-    ),
-    (
-        "TenantStore::create_organization",
-        Isolation::Case("an_organization_id_in_use_is_refused"),
-    ),
-    ("TenantStore::read", Isolation::Case("isolation_accounts")),
-    (
-        "TenantStore::begin",
-        Isolation::Case("isolation_apply_account"),
-    ),
-    (
-        "TenantStore::ingest",
-        Isolation::Case("isolation_put_resources"),
-    ),
-    ("TenantStore::finish", Isolation::Case("isolation_finish")),
-    (
-        "AuditOutbox::staged",
-        Isolation::Case("it_has_the_events_of_every_organization"),
-    ),
-    (
-        "AuditOutbox::forget",
-        Isolation::None("for the sequencer, by ids that it was given"),
-    ),
-    (
-        "AccountReads::account",
-        Isolation::Case("isolation_account"),
-    ),
-    (
-        "AccountReads::accounts",
-        Isolation::Case("isolation_accounts"),
-    ),
-    (
-        "AccountWrites::insert_account",
-        Isolation::Case("isolation_insert_account"),
-    ),
-    (
-        "AccountWrites::apply_account",
-        Isolation::Case("isolation_apply_account"),
-    ),
-    ("ScanReads::scan", Isolation::Case("isolation_scan")),
-    ("ScanReads::scans", Isolation::Case("isolation_scans")),
-    ("ScanReads::coverage", Isolation::Case("isolation_coverage")),
-    (
-        "ScanWrites::insert_scan",
-        Isolation::Case("isolation_insert_scan"),
-    ),
-    (
-        "ResourceReads::resources",
-        Isolation::Case("isolation_resources"),
-    ),
-    (
-        "FindingReads::finding",
-        Isolation::Case("isolation_finding"),
-    ),
-    (
-        "FindingReads::findings",
-        Isolation::Case("isolation_findings"),
-    ),
-    ("JobReads::job", Isolation::Case("isolation_job")),
-    (
-        "JobWrites::enqueue",
-        Isolation::Case("isolation_unit_enqueue"),
-    ),
-    (
-        "JobWrites::cancel_job",
-        Isolation::Case("isolation_cancel_job"),
-    ),
-    ("UnitOfWork::commit", Isolation::Case("isolation_commit")),
-    (
-        "UnitOfWork::rollback",
-        Isolation::None("undoes what its own methods did"),
-    ),
-    (
-        "Ingest::start_scan",
-        Isolation::Case("isolation_start_scan"),
-    ),
-    (
-        "Ingest::put_resources",
-        Isolation::Case("isolation_put_resources"),
-    ),
-    (
-        "Ingest::put_coverage",
-        Isolation::Case("isolation_put_coverage"),
-    ),
-    (
-        "Ingest::put_findings",
-        Isolation::Case("isolation_put_findings"),
-    ),
-    (
-        "Ingest::resolve_findings",
-        Isolation::Case("isolation_resolve_findings"),
-    ),
-    (
-        "Ingest::set_progress",
-        Isolation::Case("isolation_set_progress"),
-    ),
-    ("Ingest::commit", Isolation::Case("isolation_put_resources")),
-];
 
 /// The one list of cases. `$callback` is a macro of this crate.
 #[doc(hidden)]
@@ -169,29 +88,34 @@ macro_rules! for_each_tenant_store_case {
             }
             views {
                 a_view_answers_as_of_its_opening,
+                a_view_shows_nothing_later_than_its_opening,
                 what_is_not_there_is_not_found,
                 a_view_goes_on_after_not_found,
                 the_holder_of_a_lease_reads,
+                a_filter_may_hold_any_text,
             }
             paging {
                 accounts_come_in_pages,
                 scans_come_newest_first,
                 resources_come_byte_by_byte,
                 findings_come_byte_by_byte,
-                a_foreign_cursor_gives_nothing,
             }
             ingest {
                 a_batch_is_applied_as_a_whole,
                 nothing_is_visible_before_the_commit,
                 a_dropped_batch_leaves_nothing,
-                putting_again_replaces,
-                a_later_scan_takes_over_what_it_sees,
-                resolving_marks_findings_of_the_account,
                 a_second_attempt_keeps_the_first_start,
                 a_lease_without_a_scan_writes_nothing,
-                a_large_batch_is_applied,
                 a_settled_job_writes_no_more,
                 only_a_running_scan_has_progress,
+            }
+            puts {
+                putting_again_replaces,
+                within_one_call_the_last_word_counts,
+                a_later_scan_takes_over_what_it_sees,
+                resolving_marks_findings_of_the_account,
+                a_large_batch_is_applied,
+                json_reads_back_as_it_was,
             }
             fencing {
                 a_lease_that_ran_out_is_worth_nothing,
@@ -221,12 +145,147 @@ macro_rules! for_each_tenant_store_case {
                 the_commit_decides_the_order,
                 concurrent_writers_keep_their_order,
             }
+            cursors {
+                a_foreign_cursor_gives_nothing,
+                a_cursor_of_another_organization_gives_none_of_its_rows,
+            }
+            filters {
+                findings_pass_every_filter,
+                findings_are_found_by_their_present_tags,
+                resources_pass_every_filter,
+                resources_are_found_by_their_present_tags,
+            }
+            counts {
+                counts_follow_every_change,
+                counts_add_up_over_concurrent_batches,
+                counts_beyond_the_limit_are_exact_or_say_so,
+            }
+            recommendations {
+                the_best_of_each_group_is_recommended,
+                a_group_is_no_key,
+                recommendations_add_up_to_the_totals,
+                the_next_best_is_recommended,
+                recommendations_come_byte_by_byte,
+            }
+            lifecycle {
+                a_finding_is_new_then_open,
+                what_is_gone_is_resolved_and_reopened,
+                what_members_decided_stays,
+                a_second_attempt_is_no_other_scan,
+                a_dropped_batch_leaves_no_history,
+            }
+            findings {
+                a_members_steps_go_through_the_machine,
+                what_is_resolved_takes_no_step,
+                a_change_of_an_old_finding_is_a_conflict,
+                of_concurrent_steps_one_is_applied,
+                a_history_comes_in_pages,
+                a_unit_of_work_changes_a_finding_more_than_once,
+            }
+            assignments {
+                a_finding_is_assigned,
+                only_members_are_assigned,
+                a_removed_member_is_assigned_to_nothing,
+            }
+            comments {
+                comments_come_oldest_first,
+                a_comment_needs_its_finding_and_an_id,
+            }
+            exceptions {
+                an_exception_is_asked_for,
+                an_exception_ends_when_it_says,
+                approving_suppresses_the_finding,
+                nobody_decides_about_their_own,
+                an_exception_needs_a_finding_that_stands,
+            }
+            decisions {
+                rejecting_leaves_the_finding,
+                an_exception_is_withdrawn,
+                a_decision_about_an_old_version_is_a_conflict,
+                of_concurrent_decisions_one_is_applied,
+            }
+            exceptions_end {
+                a_finding_has_one_live_exception,
+                of_concurrent_requests_one_is_applied,
+                resolving_closes_the_exception,
+                a_dropped_batch_closes_no_exception,
+                what_ended_is_decided_no_more,
+                what_expired_is_not_approved,
+                exceptions_come_newest_first,
+            }
+            lapsing {
+                an_exception_lapses_and_reopens_its_finding,
+                a_request_lapses_too,
+                what_has_ended_does_not_lapse,
+                lapsing_crosses_organizations_and_keeps_to_its_limit,
+                each_exception_lapses_once,
+            }
+            races {
+                nobody_is_assigned_who_is_no_member,
+                what_is_resolved_has_no_live_exception,
+                an_exception_ends_once,
+                a_look_and_members_do_not_disturb_each_other,
+            }
+            presence {
+                a_resource_says_who_saw_it_and_when,
+                what_a_complete_look_no_longer_saw_is_gone,
+                an_incomplete_look_makes_nothing_gone,
+                in_a_region_that_is_not_enabled_nothing_is_there,
+                a_complete_look_speaks_of_its_task_alone,
+                what_comes_back_is_the_same,
+                a_second_attempt_keeps_what_the_first_saw,
+                what_did_not_change_belongs_to_the_latest_scan,
+                a_dropped_batch_makes_nothing_gone,
+            }
+            limits {
+                a_resource_beyond_a_limit_is_refused,
+                a_finding_beyond_a_limit_is_refused,
+                coverage_beyond_a_limit_is_refused,
+                an_event_beyond_a_limit_is_refused,
+                what_is_within_the_limits_is_kept,
+            }
+            members {
+                an_organization_reads_itself_and_its_members,
+                a_members_role_decides_from_the_commit_on,
+                a_removed_member_is_out,
+                a_dropped_unit_of_work_changes_no_member,
+                only_owners_decide_about_owners,
+                one_owner_stays,
+                two_owners_do_not_remove_each_other,
+            }
+            roles {
+                every_write_goes_by_the_role,
+                a_scope_that_reads_opens_no_unit_of_work,
+            }
+            erase {
+                an_erased_organization_is_gone,
+                an_erasure_ends_every_lease,
+                an_erased_organization_takes_no_change,
+                an_erasure_is_the_last_change_of_its_unit,
+            }
+            erase_races {
+                no_batch_outlives_an_erasure,
+                nothing_outlives_an_erasure,
+            }
+            schedules {
+                a_schedule_keeps_what_it_was_given,
+                a_schedule_needs_its_account_and_an_id,
+                a_schedule_is_paused_resumed_and_removed,
+                a_change_of_an_old_schedule_is_a_conflict,
+                schedules_come_in_pages,
+            }
+            audit_events {
+                audit_events_come_newest_first_and_stay,
+                a_view_has_the_audit_events_of_its_moment,
+                only_some_roles_read_audit_events,
+            }
             dropped {
                 a_dropped_opening_leaves_nothing,
                 a_dropped_write_leaves_nothing,
                 a_dropped_commit_is_applied_or_not,
                 a_dropped_batch_leaves_the_lease_free,
                 a_dropped_finish_is_applied_or_not,
+                a_dropped_lapse_is_applied_or_not,
             }
             isolation {
                 isolation_account,
@@ -239,6 +298,33 @@ macro_rules! for_each_tenant_store_case {
                 isolation_finding,
                 isolation_job,
                 isolation_memberships,
+            }
+            isolation_of_lists {
+                isolation_organization,
+                isolation_members,
+                isolation_count_findings,
+                isolation_finding_counts,
+                isolation_finding_history,
+                isolation_comments,
+                isolation_recommendations,
+                isolation_exception,
+                isolation_exceptions,
+                isolation_schedule,
+                isolation_schedules,
+                isolation_audit_events,
+            }
+            isolation_of_changes {
+                isolation_step_finding,
+                isolation_assign_finding,
+                isolation_add_comment,
+                isolation_request_exception,
+                isolation_decide_exception,
+                isolation_insert_schedule,
+                isolation_set_schedule_status,
+                isolation_remove_schedule,
+                isolation_set_member,
+                isolation_remove_member,
+                isolation_erase_organization,
             }
             isolation_of_writes {
                 isolation_insert_account,

@@ -2,6 +2,7 @@
 
 use trueno_core::access::{Action, Identity, authorize};
 use trueno_core::error::ErrorKind;
+use trueno_core::id::OrganizationId;
 use trueno_core::model::{Actor, EventDraft, Membership, NewOrganization, Role};
 
 use super::World;
@@ -64,7 +65,7 @@ pub async fn an_owner_gets_a_scope_and_nobody_else_does(w: World) {
         assert_eq!(scope.actor(), Actor::Member { user: tenant.owner });
         let foreign = authorize(&*w.store, &stranger, tenant.id, *action).await;
         let foreign = refused(foreign, ErrorKind::NotFound, "P1: to a non-member");
-        let missing = authorize(&*w.store, &stranger, w.id(), *action).await;
+        let missing = authorize(&*w.store, &stranger, w.id::<OrganizationId>(), *action).await;
         let missing = refused(missing, ErrorKind::NotFound, "no organization");
         assert_eq!(
             foreign.to_string(),

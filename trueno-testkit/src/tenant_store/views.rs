@@ -1,13 +1,26 @@
 //! Views: consistent, and silent about what is not there.
 
-use trueno_core::error::ErrorKind;
-use trueno_core::model::{AccountStatus, CoverageStatus};
-use trueno_core::port::{FindingFilter, PageRequest, ResourceFilter, ScanFilter};
+use trueno_core::access::Action;
+use trueno_core::error::{ErrorKind, Result};
+use trueno_core::model::{AccountStatus, CoverageStatus, NewComment, Resource, ResourceRecord};
+use trueno_core::port::tenant_store::TagFilter;
+use trueno_core::port::{Count, FindingFilter, PageRequest, ResourceFilter, ScanFilter};
 use trueno_core::state::cloud_account::AccountEvent;
+use trueno_core::state::exception::ExceptionDecision;
+use trueno_core::state::finding::FindingStep;
 
 use super::World;
-use crate::fixtures::{coverage, finding, resource, task};
+use super::twins::{everything, see, twins};
+use crate::fixtures::{coverage, finding, finding_id, resource, task};
 use crate::suite::refused;
+
+/// What was seen, without what the store says of it.
+pub(super) fn resources_of(records: &[ResourceRecord]) -> Vec<Resource> {
+    records
+        .iter()
+        .map(|record| record.resource.clone())
+        .collect()
+}
 
 /// A view answers as of the moment it was opened, whatever is committed meanwhile; and it keeps
 /// nobody from committing.
@@ -97,6 +110,89 @@ pub async fn a_view_answers_as_of_its_opening(w: World) {
     assert!(later.job(waiting).await.unwrap().finished_at.is_some());
 }
 
+/// Whatever a view shows is as of its opening: nothing of what members do meanwhile is seen, not even
+/// that the organization is erased.
+pub async fn a_view_shows_nothing_later_than_its_opening(w: World) {
+    let (twin, _) = twins(&w).await;
+    let tenant = &twin.tenant;
+    let before = everything(&w, &twin).await;
+    let (mut view, mut other) = (w.view(tenant).await, w.view(tenant).await);
+    let finding = w.read_finding(tenant, twin.finding()).await;
+    w.step(&tenant.findings, &finding, FindingStep::Start)
+        .await
+        .unwrap();
+    let approve = ExceptionDecision::Approve;
+    w.decide(&twin.decides, &twin.exception, approve)
+        .await
+        .unwrap();
+    let comment = NewComment::new(w.id(), finding.id, "later").unwrap();
+    w.change(&tenant.members, async |unit| {
+        unit.add_comment(comment).await?;
+        unit.remove_schedule(twin.schedule.id, 1).await?;
+        unit.remove_member(twin.member).await
+    })
+    .await
+    .unwrap();
+    let seen = see(&mut *view, &twin.run, finding.id).await;
+    assert_eq!(seen, before, "as of its opening");
+    let erases = w.scope(tenant, tenant.owner, Action::EraseOrganization);
+    let erases = erases.await;
+    w.change(&erases, async |unit| unit.erase_organization().await)
+        .await
+        .unwrap();
+    let seen = see(&mut *other, &twin.run, finding.id).await;
+    assert_eq!(seen, before, "as of its opening");
+}
+
+/// A filter may hold any text: what nothing stored can hold gives nothing, or is refused.
+pub async fn a_filter_may_hold_any_text(w: World) {
+    let tenant = w.organization().await;
+    let run = w.running_scan(&tenant).await;
+    w.find(&run, &["vol-1"]).await;
+    let page = PageRequest::largest();
+    for text in ["\0", "a\0b", "\u{feff}", "\\", "%", &"x".repeat(1_000_000)] {
+        let tags = [None, Some("v"), Some(text)].map(|value| TagFilter {
+            key: if value == Some("v") { "k" } else { text }.to_owned(),
+            value: value.map(str::to_owned),
+        });
+        let mut filters = tags
+            .clone()
+            .map(|tag| FindingFilter::default().with_tag(tag))
+            .to_vec();
+        filters.push(FindingFilter::default().with_check(text));
+        for filter in filters {
+            let mut view = w.view(&tenant).await;
+            let found = view
+                .findings(&filter, &page)
+                .await
+                .map(|page| page.items.len());
+            let mut view = w.view(&tenant).await;
+            let count = view.count_findings(&filter).await;
+            for answer in [
+                found,
+                count.map(|count| usize::from(count != Count::Exactly(0))),
+            ] {
+                nothing(answer, text);
+            }
+        }
+        for tag in tags {
+            let filter = ResourceFilter::default().with_tag(tag);
+            let mut view = w.view(&tenant).await;
+            let found = view.resources(&filter, &page).await;
+            nothing(found.map(|page| page.items.len()), text);
+        }
+    }
+}
+
+#[track_caller]
+fn nothing(answer: Result<usize>, text: &str) {
+    let text: String = text.chars().take(20).collect();
+    match answer {
+        Ok(count) => assert_eq!(count, 0, "{text:?}"),
+        refusal => drop(refused(refusal, ErrorKind::InvalidInput, &text)),
+    }
+}
+
 /// What is not there is not found, and lists of it are empty.
 pub async fn what_is_not_there_is_not_found(w: World) {
     let tenant = w.organization().await;
@@ -120,12 +216,7 @@ pub async fn what_is_not_there_is_not_found(w: World) {
     );
     refused(view().await.job(w.id()).await, ErrorKind::NotFound, missing);
     refused(
-        view().await.finding(account.id, "no/such/key").await,
-        ErrorKind::NotFound,
-        missing,
-    );
-    refused(
-        view().await.finding(w.id(), "no/such/key").await,
+        view().await.finding(finding_id(account.id, "vol-1")).await,
         ErrorKind::NotFound,
         missing,
     );

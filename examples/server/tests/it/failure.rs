@@ -2,4 +2,5 @@
 
 mod input;
 mod provider;
+mod serve;
 mod store;

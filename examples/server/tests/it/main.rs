@@ -10,6 +10,7 @@ mod demo;
 mod failure;
 mod interrupt;
 mod live;
+mod processes;
 mod secrecy;
 mod serve;
 mod support;

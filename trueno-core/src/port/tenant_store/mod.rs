@@ -8,22 +8,30 @@
 //! | [`finish`](TenantStore::finish) | the holder of a lease | the end of the job and its scan, with the audit event |
 
 mod accounts;
+mod audit;
+mod exceptions;
 mod findings;
 mod ingest;
 mod jobs;
+mod organizations;
 mod outbox;
 mod resources;
 mod scans;
+mod schedules;
 
 use async_trait::async_trait;
 
 pub use accounts::{AccountReads, AccountWrites};
-pub use findings::{FindingFilter, FindingReads};
-pub use ingest::{FindingUpsert, Ingest};
+pub use audit::AuditReads;
+pub use exceptions::{ExceptionFilter, ExceptionReads, ExceptionWrites};
+pub use findings::{FindingCount, FindingFilter, FindingReads, FindingWrites, TagFilter};
+pub use ingest::Ingest;
 pub use jobs::{JobReads, JobWrites};
+pub use organizations::{OrganizationReads, OrganizationWrites};
 pub use outbox::AuditOutbox;
-pub use resources::{ResourceFilter, ResourceReads};
+pub use resources::{Presence, ResourceFilter, ResourceReads};
 pub use scans::{ScanFilter, ScanReads, ScanWrites};
+pub use schedules::{ScheduleReads, ScheduleWrites};
 
 use super::{Enqueued, JobOutcome, Lease};
 use crate::access::OrgScope;
@@ -31,15 +39,35 @@ use crate::error::Result;
 use crate::id::{AuditEventId, UserId};
 use crate::model::{EventDraft, JobStatus, Membership, NewJob, NewOrganization, Organization};
 use crate::state::scan::ScanEvent;
+use crate::text::without_nul;
+use jiff::Timestamp;
 
 /// Everything that a scope may read, as of one moment.
 pub trait ReadView:
-    AccountReads + ScanReads + ResourceReads + FindingReads + JobReads + Send
+    OrganizationReads
+    + AccountReads
+    + ScanReads
+    + ResourceReads
+    + FindingReads
+    + ExceptionReads
+    + ScheduleReads
+    + JobReads
+    + AuditReads
+    + Send
 {
 }
 
 impl<T> ReadView for T where
-    T: AccountReads + ScanReads + ResourceReads + FindingReads + JobReads + Send
+    T: OrganizationReads
+        + AccountReads
+        + ScanReads
+        + ResourceReads
+        + FindingReads
+        + ExceptionReads
+        + ScheduleReads
+        + JobReads
+        + AuditReads
+        + Send
 {
 }
 
@@ -49,7 +77,17 @@ impl<T> ReadView for T where
 /// After an error of any method the unit of work is spent: later calls fail, and so does `commit`.
 #[async_trait]
 pub trait UnitOfWork:
-    AccountReads + AccountWrites + ScanReads + ScanWrites + JobReads + JobWrites + Send
+    AccountReads
+    + AccountWrites
+    + ScanReads
+    + ScanWrites
+    + JobReads
+    + JobWrites
+    + FindingWrites
+    + ExceptionWrites
+    + ScheduleWrites
+    + OrganizationWrites
+    + Send
 {
     /// Makes the changes durable, with `event`. Answers the event's id.
     ///
@@ -83,6 +121,18 @@ impl FinishOutcome {
             job,
             scan: None,
             next: Vec::new(),
+        }
+    }
+
+    /// Passes an outcome that can be stored; every store asks.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidInput`](crate::error::ErrorKind::InvalidInput) for a text with a NUL.
+    pub fn check(&self) -> Result<()> {
+        self.job.check()?;
+        match &self.scan {
+            Some(ScanEvent::Failed { reason }) => without_nul("reason of the scan", reason),
+            _ => Ok(()),
         }
     }
 
@@ -147,6 +197,13 @@ pub const CRASH_LOOPED: &str = "its workers vanished too many times";
 ///   lease does, by the store's clock: otherwise
 ///   [`StaleLease`](crate::error::ErrorKind::StaleLease), and nothing changes. `read` under a
 ///   lease's scope answers the same once the lease is lost.
+/// - **Roles**: every write asks whether the member's role allows it
+///   ([`OrgScope::permit`]), whatever action the scope was given for: accounts need
+///   [`ManageAccounts`](crate::access::Action::ManageAccounts), scans and the cancelling of jobs
+///   [`Scan`](crate::access::Action::Scan), the others what their traits say.
+/// - **Input** that breaks [`limits`](crate::model::limits) is
+///   [`InvalidInput`](crate::error::ErrorKind::InvalidInput) that names the field, and nothing of it
+///   is written.
 /// - **Optimistic concurrency**: an update names the version that it read; a row that changed since
 ///   is [`Conflict`](crate::error::ErrorKind::Conflict), a missing one `NotFound`.
 /// - **State machines**: every status changes through [`crate::state`]; a step that is not allowed
@@ -170,6 +227,11 @@ pub trait TenantStore: AuditOutbox + Send + Sync + std::fmt::Debug {
         new: NewOrganization,
         event: EventDraft,
     ) -> Result<Organization>;
+
+    /// Ends up to `limit` exceptions, of any organization, whose time ran out by `now`: a system
+    /// path, for a processor's housekeeping. Each is lapsed, its finding reopened where it was
+    /// suppressed, and an event staged, together; the actor is the system. Answers how many.
+    async fn lapse_exceptions(&self, now: Timestamp, limit: usize) -> Result<u64>;
 
     /// Opens a consistent view.
     async fn read(&self, scope: &OrgScope) -> Result<Box<dyn ReadView>>;

@@ -19,6 +19,7 @@ pub trait AuditOutbox: Send + Sync {
     /// Up to `limit` staged events, oldest first, of any organization.
     async fn staged(&self, limit: usize) -> Result<Vec<AuditEvent>>;
 
-    /// Drops events that the sink has.
+    /// Takes events that the sink has out of the outbox. They stay readable
+    /// ([`audit_events`](super::AuditReads::audit_events)).
     async fn forget(&self, events: &[AuditEventId]) -> Result<()>;
 }

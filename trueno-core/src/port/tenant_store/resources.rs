@@ -4,10 +4,21 @@ use async_trait::async_trait;
 
 use crate::error::Result;
 use crate::id::{CloudAccountId, ScanId};
-use crate::model::{Region, Resource, ResourceKind};
+use crate::model::{Region, ResourceKind, ResourceRecord};
+use crate::port::tenant_store::TagFilter;
 use crate::port::{Page, PageRequest};
 
-/// Which resources are wanted.
+/// Whether what is there is wanted, or what is gone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Presence {
+    /// What is there.
+    #[default]
+    Present,
+    /// What a complete look no longer saw.
+    Gone,
+}
+
+/// Which resources are wanted: those that pass every filter that is set.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ResourceFilter {
@@ -19,6 +30,10 @@ pub struct ResourceFilter {
     pub kind: Option<ResourceKind>,
     /// In this region only.
     pub region: Option<Region>,
+    /// With this tag only.
+    pub tag: Option<TagFilter>,
+    /// There, or gone.
+    pub presence: Presence,
 }
 
 impl ResourceFilter {
@@ -49,6 +64,20 @@ impl ResourceFilter {
         self.region = Some(region);
         self
     }
+
+    /// Resources with a tag.
+    #[must_use]
+    pub fn with_tag(mut self, tag: TagFilter) -> Self {
+        self.tag = Some(tag);
+        self
+    }
+
+    /// Resources that are gone.
+    #[must_use]
+    pub fn gone(mut self) -> Self {
+        self.presence = Presence::Gone;
+        self
+    }
 }
 
 /// Reads of resources.
@@ -59,5 +88,5 @@ pub trait ResourceReads {
         &mut self,
         filter: &ResourceFilter,
         page: &PageRequest,
-    ) -> Result<Page<Resource>>;
+    ) -> Result<Page<ResourceRecord>>;
 }

@@ -1,16 +1,12 @@
 //! Second half of a scan: the checks' look at what was read.
 
-use std::collections::HashMap;
-
 use data_encoding::HEXLOWER;
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
-use crate::check::{CoverageMap, Engine, Evaluation, Reconciliation, Relations, reconcile};
+use crate::check::{CoverageMap, Engine, Evaluation, Reconciliation, Relations};
 use crate::error::{Error, ErrorKind, Result};
-use crate::id::ScanId;
-use crate::model::{CloudAccount, Finding, FindingStatus, Resource, Scan};
-use crate::port::tenant_store::FindingUpsert;
+use crate::model::{CloudAccount, Finding, FindingDraft, FindingStatus, ResourceRecord, Scan};
 use crate::port::{FindingFilter, Page, PageRequest, ResourceFilter};
 use crate::runtime::JobContext;
 
@@ -29,13 +25,6 @@ pub(super) struct Summary {
     pub(super) resolved: u64,
 }
 
-/// What is kept of an earlier finding while the account is looked at.
-#[derive(Clone, Copy)]
-struct Before {
-    status: FindingStatus,
-    last_scan: ScanId,
-}
-
 pub(super) async fn evaluate(
     context: &JobContext,
     engine: &Engine,
@@ -49,7 +38,7 @@ pub(super) async fn evaluate(
     let mut hash = Sha256::new();
     let mut pages = Pages::new(context, scan);
     while let Some(page) = pages.next().await? {
-        for resource in &page {
+        for ResourceRecord { resource, .. } in &page {
             engine.relate(resource, &mut relations);
             let leaf = serde_json_canonicalizer::to_vec(resource).map_err(|source| {
                 Error::new(
@@ -66,26 +55,19 @@ pub(super) async fn evaluate(
     summary.digest = HEXLOWER.encode(&hash.finalize());
 
     let mut reconciliation = Reconciliation::default();
-    let mut before = HashMap::new();
     let mut findings = Findings::new(context, account);
     while let Some(page) = findings.next().await? {
-        for Finding {
-            draft,
-            status,
-            last_scan,
-            ..
-        } in page
-        {
-            if stands(status) {
+        for Finding { draft, status, .. } in page {
+            // Suppressed ones too: an exception from what is gone is of no use.
+            if status != FindingStatus::Resolved {
                 reconciliation.stands(&draft, engine, coverage);
             }
-            before.insert(draft.key, Before { status, last_scan });
         }
     }
     let mut batch = Vec::new();
     let mut pages = Pages::new(context, scan);
     while let Some(page) = pages.next().await? {
-        for resource in &page {
+        for ResourceRecord { resource, .. } in &page {
             for evaluation in engine.evaluate(&account.number, resource, &relations, coverage, now)
             {
                 match evaluation {
@@ -98,11 +80,7 @@ pub(super) async fn evaluate(
                     Evaluation::Found(draft) => {
                         summary.findings += 1;
                         reconciliation.found(&draft.key);
-                        let status = status_after(before.get(&draft.key), scan.id);
-                        batch.push(FindingUpsert {
-                            draft: *draft,
-                            status,
-                        });
+                        batch.push(*draft);
                     }
                 }
             }
@@ -123,19 +101,7 @@ pub(super) async fn evaluate(
     Ok(summary)
 }
 
-/// A second attempt of the same scan finds what the first one wrote, and leaves its status alone.
-fn status_after(before: Option<&Before>, scan: ScanId) -> FindingStatus {
-    match before {
-        Some(before) if before.last_scan == scan && stands(before.status) => before.status,
-        before => reconcile(before.map(|before| before.status)),
-    }
-}
-
-fn stands(status: FindingStatus) -> bool {
-    !matches!(status, FindingStatus::Resolved | FindingStatus::Suppressed)
-}
-
-async fn put(context: &JobContext, findings: Vec<FindingUpsert>) -> Result<()> {
+async fn put(context: &JobContext, findings: Vec<FindingDraft>) -> Result<()> {
     if findings.is_empty() {
         return Ok(());
     }
@@ -192,7 +158,7 @@ impl<'a> Pages<'a> {
         }
     }
 
-    async fn next(&mut self) -> Result<Option<Vec<Resource>>> {
+    async fn next(&mut self) -> Result<Option<Vec<ResourceRecord>>> {
         let Some(page) = self.page.take() else {
             return Ok(None);
         };

@@ -144,6 +144,22 @@ pub struct SavingReport {
     pub as_of: Date,
 }
 
+impl SavingReport {
+    /// What is known of a saving.
+    #[must_use]
+    pub fn known(saving: Saving) -> Option<Self> {
+        match saving {
+            Saving::Unknown => None,
+            Saving::Known { amount, origin } => Some(Self {
+                amount_micros: amount.micros,
+                currency: amount.currency,
+                source: origin.source,
+                as_of: origin.as_of,
+            }),
+        }
+    }
+}
+
 impl From<FindingDraft> for FindingReport {
     fn from(draft: FindingDraft) -> Self {
         Self {
@@ -159,15 +175,7 @@ impl From<FindingDraft> for FindingReport {
             },
             severity: draft.severity,
             evidence: draft.evidence,
-            monthly_saving: match draft.monthly_saving {
-                Saving::Unknown => None,
-                Saving::Known { amount, origin } => Some(SavingReport {
-                    amount_micros: amount.micros,
-                    currency: amount.currency,
-                    source: origin.source,
-                    as_of: origin.as_of,
-                }),
-            },
+            monthly_saving: SavingReport::known(draft.monthly_saving),
             conflict_group: draft.conflict_group,
         }
     }

@@ -2,6 +2,8 @@
 
 use std::net::TcpListener;
 
+use trueno_core::vault::Key;
+
 use crate::support::database::Database;
 use crate::support::{User, run, text};
 
@@ -67,6 +69,43 @@ fn migrating_again_changes_nothing_and_says_so() {
     let again = run(&mut user.trueno(&migrate));
     assert!(
         again.status.success() && !text(&again).contains("applied"),
+        "{}",
+        text(&again)
+    );
+}
+
+/// A key is added, then taken out of the file again: only the command that says so retires it.
+#[test]
+fn a_key_is_retired_by_the_command_for_it_alone() {
+    let (user, database) = (User::new(), Database::create());
+    let url = database.url();
+    let migrate = ["migrate", "--store", &url];
+    let retire = ["migrate", "--store", &url, "--retire-keys"];
+    let missing = run(&mut user.trueno(&retire));
+    assert_eq!(missing.status.code(), Some(1), "no key file is made for it");
+    assert!(!user.key_file().exists());
+
+    assert!(run(&mut user.trueno(&migrate)).status.success());
+    let first = std::fs::read_to_string(user.key_file()).unwrap();
+    let second = Key::new("second", [7; 32]).unwrap().to_line().to_string();
+    std::fs::write(user.key_file(), format!("{first}{second}")).unwrap();
+    assert!(run(&mut user.trueno(&migrate)).status.success());
+    let known = "select count(*) from trueno.context_key where key_id <> '_server'";
+    assert_eq!(database.query(known), "2");
+
+    std::fs::write(user.key_file(), second).unwrap();
+    assert!(run(&mut user.trueno(&migrate)).status.success());
+    assert_eq!(database.query(known), "2", "no migration retires a key");
+    let retired = run(&mut user.trueno(&retire));
+    assert!(
+        text(&retired).contains("retired the key"),
+        "{}",
+        text(&retired)
+    );
+    assert_eq!(database.query(known), "1");
+    let again = run(&mut user.trueno(&retire));
+    assert!(
+        text(&again).contains("no key to retire"),
         "{}",
         text(&again)
     );

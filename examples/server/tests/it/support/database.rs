@@ -36,6 +36,19 @@ impl Database {
         format!("{server}/{}", self.name)
     }
 
+    /// `HOST:PORT` of its server.
+    pub(crate) fn address(&self) -> String {
+        let (_, rest) = self.admin.split_once("://").expect("a URL");
+        let (server, _) = rest.rsplit_once('/').expect("a URL with a database");
+        let (_, address) = server.rsplit_once('@').unwrap_or(("", server));
+        address.to_owned()
+    }
+
+    /// The same database where its server is reached at another `HOST:PORT`.
+    pub(crate) fn url_at(&self, address: &str) -> String {
+        self.url().replacen(&self.address(), address, 1)
+    }
+
     /// What a query answers, as text, unaligned.
     pub(crate) fn query(&self, sql: &str) -> String {
         self.psql(&self.url(), sql)

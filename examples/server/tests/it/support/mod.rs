@@ -1,8 +1,11 @@
 //! What the tests share: the binary, databases of their own, the seeded account, a fault proxy.
 
 pub(crate) mod database;
+pub(crate) mod gate;
+pub(crate) mod processor;
 pub(crate) mod proxy;
 pub(crate) mod seeded;
+pub(crate) mod server;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

@@ -1,0 +1,39 @@
+//! Schedules of scans.
+
+use async_trait::async_trait;
+
+use crate::error::Result;
+use crate::id::ScheduleId;
+use crate::model::{NewSchedule, Schedule, ScheduleStatus, Version};
+use crate::port::{Page, PageRequest};
+
+/// Reads of schedules.
+#[async_trait]
+pub trait ScheduleReads {
+    /// One schedule.
+    async fn schedule(&mut self, id: ScheduleId) -> Result<Schedule>;
+
+    /// Schedules, by id.
+    async fn schedules(&mut self, page: &PageRequest) -> Result<Page<Schedule>>;
+}
+
+/// Writes of schedules. Needs a role that allows
+/// [`ManageSchedules`](crate::access::Action::ManageSchedules); otherwise
+/// [`Denied`](crate::error::ErrorKind::Denied).
+#[async_trait]
+pub trait ScheduleWrites {
+    /// Adds a schedule, active. Its account must be there. An id in use fails with
+    /// [`AlreadyExists`](crate::error::ErrorKind::AlreadyExists).
+    async fn insert_schedule(&mut self, new: NewSchedule) -> Result<Schedule>;
+
+    /// Pauses or resumes a schedule. Setting the status that it has changes nothing but its version.
+    async fn set_schedule_status(
+        &mut self,
+        id: ScheduleId,
+        version: Version,
+        status: ScheduleStatus,
+    ) -> Result<Schedule>;
+
+    /// Removes a schedule.
+    async fn remove_schedule(&mut self, id: ScheduleId, version: Version) -> Result<()>;
+}

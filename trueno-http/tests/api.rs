@@ -1,0 +1,431 @@
+//! What clients of the API meet: the document, versions, bad input, a browser's login.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests, helpers included"
+)]
+
+mod common;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http::{HeaderMap, Request, StatusCode};
+use common::{World, complete, finding};
+use serde_json::{Value, json};
+use tower::ServiceExt;
+use trueno_core::access::Identity;
+use trueno_core::model::CloudAccount;
+use trueno_core::vault::{Key, KeyFile};
+use trueno_http::{HttpState, LocalToken, openapi_document, router};
+use trueno_testkit::fixtures::{Tenant, finding_id};
+
+struct Answer {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: String,
+}
+
+impl Answer {
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|e| panic!("{e}: {}", self.body))
+    }
+
+    #[track_caller]
+    fn is_problem(&self, status: u16, about: &str) {
+        assert_eq!(self.status, status, "{}", self.body);
+        assert_eq!(self.headers["content-type"], "application/problem+json");
+        let detail = self.json()["detail"].as_str().unwrap().to_owned();
+        assert!(detail.contains(about), "{about:?} is not in {detail:?}");
+    }
+
+    fn etag(&self) -> String {
+        self.headers["etag"].to_str().unwrap().to_owned()
+    }
+}
+
+struct Api {
+    world: World,
+    tenant: Tenant,
+    account: CloudAccount,
+    app: Router,
+}
+
+impl Api {
+    /// An organization whose account was scanned, with one finding on `vol-1`.
+    async fn scanned() -> Self {
+        let world = World::new();
+        let tenant = world.tenant().await;
+        let account = world.account(&tenant, "Production").await;
+        let found = vec![finding("vol-1", Some(1_000_000))];
+        world.scanned(&tenant, &account, complete(), found).await;
+        let app = world.router(&tenant);
+        Self {
+            world,
+            tenant,
+            account,
+            app,
+        }
+    }
+
+    fn finding(&self) -> String {
+        format!("/v1/findings/{}", finding_id(self.account.id, "vol-1"))
+    }
+
+    async fn send(&self, request: Request<Body>) -> Answer {
+        send(&self.app, request).await
+    }
+
+    async fn get(&self, path: &str) -> Answer {
+        self.send(Request::get(path).body(Body::empty()).unwrap())
+            .await
+    }
+
+    async fn json(&self, method: &str, path: &str, etag: Option<&str>, body: &str) -> Answer {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("content-type", "application/json");
+        if let Some(etag) = etag {
+            request = request.header("if-match", etag);
+        }
+        self.send(request.body(Body::from(body.to_owned())).unwrap())
+            .await
+    }
+}
+
+async fn send(app: &Router, request: Request<Body>) -> Answer {
+    let response = app.clone().oneshot(request).await.unwrap();
+    let (parts, body) = response.into_parts();
+    let body = to_bytes(body, 1 << 24).await.unwrap();
+    Answer {
+        status: parts.status,
+        headers: parts.headers,
+        body: String::from_utf8(body.to_vec()).unwrap(),
+    }
+}
+
+/// `TRUENO_BLESS=1` writes the golden file anew.
+#[test]
+fn the_document_is_the_one_that_was_reviewed() {
+    let document = openapi_document().to_pretty_json().unwrap() + "\n";
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/openapi.json");
+    if std::env::var_os("TRUENO_BLESS").is_some() {
+        std::fs::write(&golden, &document).unwrap();
+    }
+    let reviewed = std::fs::read_to_string(&golden).expect("the golden file is there");
+    assert!(
+        document == reviewed,
+        "the OpenAPI document changed: run with TRUENO_BLESS=1 and review the difference"
+    );
+}
+
+#[tokio::test]
+async fn the_server_gives_the_document_and_each_of_its_paths() {
+    let api = Api::scanned().await;
+    let served = api.get("/openapi.json").await.json();
+    assert_eq!(served, serde_json::to_value(openapi_document()).unwrap());
+    for path in served["paths"].as_object().unwrap().keys() {
+        let id = finding_id(api.account.id, "vol-1").to_string();
+        let trace = Request::builder()
+            .method("TRACE")
+            .uri(path.replace("{id}", &id));
+        let answer = api.send(trace.body(Body::empty()).unwrap()).await;
+        // A path that were not routed would be 404.
+        answer.is_problem(405, "does not take this method");
+    }
+}
+
+#[tokio::test]
+async fn a_finding_is_acknowledged_assigned_discussed_and_its_history_says_so() {
+    let api = Api::scanned().await;
+    let path = api.finding();
+    let first = api.get(&path).await;
+    assert_eq!(first.json()["status"], "new");
+    let etag = first.etag();
+
+    let noted = r#"{"status":"acknowledged"}"#;
+    let changed = api.json("PATCH", &path, Some(&etag), noted).await;
+    assert_eq!(changed.status, 200, "{}", changed.body);
+    assert_eq!(changed.json()["status"], "acknowledged");
+
+    let assignment = format!("{path}/assignment");
+    let owner = api.tenant.owner.to_string();
+    let to = json!({ "user": owner }).to_string();
+    let assigned = api
+        .json("PUT", &assignment, Some(&changed.etag()), &to)
+        .await;
+    assert_eq!(assigned.json()["assignee"], owner);
+    let nobody = api
+        .json("DELETE", &assignment, Some(&assigned.etag()), "")
+        .await;
+    assert_eq!(nobody.json()["assignee"], Value::Null);
+
+    let text = r#"{"text":"Who needs this?\nNobody answers."}"#;
+    let comments = format!("{path}/comments");
+    assert_eq!(api.json("POST", &comments, None, text).await.status, 201);
+    let said = api.get(&comments).await.json();
+    assert_eq!(said["items"][0]["author"], owner);
+    assert_eq!(said["items"][0]["text"], "Who needs this?\nNobody answers.");
+
+    let history = api.get(&format!("{path}/history")).await.json();
+    let changes: Vec<(&str, &Value)> = history["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|change| (change["change"].as_str().unwrap(), &change["to"]))
+        .collect();
+    assert_eq!(
+        changes,
+        [
+            ("status", &json!("new")),
+            ("status", &json!("acknowledged")),
+            ("assignee", &json!(owner)),
+            ("assignee", &Value::Null),
+        ]
+    );
+    let audit = api.get("/v1/audit").await.json();
+    assert_eq!(
+        audit["items"][0]["action"], "finding.commented",
+        "newest first"
+    );
+    assert_eq!(audit["items"][0]["actor"]["user"], owner);
+}
+
+#[tokio::test]
+async fn who_changes_a_row_says_which_version_it_read() {
+    let api = Api::scanned().await;
+    let path = api.finding();
+    let etag = api.get(&path).await.etag();
+    let body = r#"{"status":"acknowledged"}"#;
+    let blind = api.json("PATCH", &path, None, body).await;
+    blind.is_problem(428, "If-Match");
+    for nonsense in ["1", "*", "\"one\"", "W/\"1\"", "\"1\", \"2\""] {
+        let answer = api.json("PATCH", &path, Some(nonsense), body).await;
+        answer.is_problem(400, "If-Match");
+    }
+    let stale = api.json("PATCH", &path, Some("\"99\""), body).await;
+    stale.is_problem(412, "read it again");
+    assert_eq!(api.get(&path).await.etag(), etag, "nothing was changed");
+}
+
+#[tokio::test]
+async fn an_account_is_connected_with_an_external_id_that_clients_cannot_choose() {
+    let api = Api::scanned().await;
+    let keys = KeyFile::single(Key::new("k1", [7; 32]).unwrap());
+    let identity = Arc::new(trueno_http::FixedIdentity::new(Identity::authenticated(
+        api.tenant.owner,
+    )));
+    let store = Arc::new(api.world.store.clone());
+    let state = HttpState::new(store, identity, api.world.clock.shared());
+    let without = router(state.clone());
+    let app = router(state.with_keys(Arc::new(keys)));
+    let post = |body: &str| {
+        Request::post("/v1/accounts")
+            .header("content-type", "application/json")
+            .body(Body::from(body.to_owned()))
+            .unwrap()
+    };
+    let body = r#"{"name":"Staging","role_arn":"arn:aws:iam::123456789012:role/Trueno"}"#;
+    send(&without, post(body))
+        .await
+        .is_problem(501, "no key file");
+    let made = send(&app, post(body)).await;
+    assert_eq!(made.status, 201, "{}", made.body);
+    let made_json = made.json();
+    let external_id = made_json["external_id"].as_str().unwrap();
+    assert!(external_id.starts_with("tru1-"));
+    let location = made.headers["location"].to_str().unwrap();
+    let read = send(&app, Request::get(location).body(Body::empty()).unwrap()).await;
+    assert_eq!(read.json()["status"], "pending");
+    assert!(!read.body.contains(external_id), "shown once");
+    let chosen = body.replace("}", r#","external_id":"mine"}"#);
+    send(&app, post(&chosen))
+        .await
+        .is_problem(400, "external_id");
+    let ambient = r#"{"name":"Ours","role_arn":null}"#;
+    send(&app, post(ambient)).await.is_problem(400, "role_arn");
+}
+
+#[tokio::test]
+async fn bad_input_is_refused_by_its_name_and_changes_nothing() {
+    let api = Api::scanned().await;
+    let finding = api.finding();
+    let before = api.get(&finding).await.body;
+    for (path, about) in [
+        ("/v1/findings?limit=0", "limit"),
+        ("/v1/findings?limit=1001", "limit"),
+        ("/v1/findings?limit=many", "limit"),
+        ("/v1/findings?cursor=%00", "cursor"),
+        ("/v1/findings?cursor=AAAA", "cursor"),
+        ("/v1/findings?account=nonsense", "account"),
+        ("/v1/findings?severity=urgent", "severity"),
+        ("/v1/findings?status=gone", "status"),
+        ("/v1/findings?region=Mars%20North", "region"),
+        ("/v1/findings?tag=%00", "tag"),
+        ("/v1/findings?tag==x", "tag"),
+        ("/v1/findings?check=%00", "check"),
+        ("/v1/findings?colour=red", "colour"),
+        ("/v1/findings?limit=1&limit=2", "limit"),
+        ("/v1/resources?kind=volume", "kind"),
+        ("/v1/resources?presence=lost", "presence"),
+        ("/v1/scans?account=1", "account"),
+        ("/v1/exceptions?status=maybe", "status"),
+        ("/v1/audit?cursor=%F0%28", "cursor"),
+        ("/v1/scans/nonsense", "is not a UUID"),
+        ("/v1/findings/nonsense", "is not a UUID"),
+    ] {
+        api.get(path).await.is_problem(400, about);
+    }
+    let comments = format!("{finding}/comments");
+    let long = json!({ "text": "x".repeat(10_001) }).to_string();
+    for (path, body, about) in [
+        (&comments, "{", "body"),
+        (&comments, "[]", "body"),
+        (&comments, "{}", "text"),
+        (&comments, r#"{"text":7}"#, "text"),
+        (&comments, r#"{"text":"a","more":1}"#, "more"),
+        (&comments, r#"{"text":" "}"#, "text"),
+        (&comments, r#"{"text":"a\u0000"}"#, "text"),
+        (&comments, &long, "text"),
+        (
+            &"/v1/exceptions".to_owned(),
+            r#"{"finding":"x","reason":"r","expires_at":"2026-12-01T00:00:00Z"}"#,
+            "finding",
+        ),
+        (
+            &"/v1/exceptions".to_owned(),
+            r#"{"finding":"0192f0c1-2345-7890-abcd-0123456789ab","reason":"r","expires_at":"tomorrow"}"#,
+            "expires_at",
+        ),
+        (
+            &"/v1/exceptions".to_owned(),
+            r#"{"finding":"0192f0c1-2345-7890-abcd-0123456789ab","reason":"r","expires_at":"2020-01-01T00:00:00Z"}"#,
+            "expires_at",
+        ),
+        (
+            &"/v1/schedules".to_owned(),
+            r#"{"name":"n","account":"0192f0c1-2345-7890-abcd-0123456789ab","cron":"every day","time_zone":"UTC"}"#,
+            "cron",
+        ),
+        (
+            &"/v1/schedules".to_owned(),
+            r#"{"name":"n","account":"0192f0c1-2345-7890-abcd-0123456789ab","cron":"0 6 * * *","time_zone":"Mars/North"}"#,
+            "time_zone",
+        ),
+    ] {
+        api.json("POST", path, None, body)
+            .await
+            .is_problem(400, about);
+    }
+    let bytes = |body: Vec<u8>, kind: &str| {
+        Request::post(&comments)
+            .header("content-type", kind)
+            .body(Body::from(body))
+            .unwrap()
+    };
+    let invalid = bytes(b"{\"text\":\"\xff\"}".to_vec(), "application/json");
+    api.send(invalid).await.is_problem(400, "body");
+    let form = bytes(b"text=a".to_vec(), "application/x-www-form-urlencoded");
+    api.send(form).await.is_problem(415, "Content-Type");
+    let huge = json!({ "text": "x".repeat(10_000_000) }).to_string();
+    let huge = bytes(huge.into_bytes(), "application/json");
+    api.send(huge).await.is_problem(413, "64 KiB");
+    for status in ["resolved", "suppressed", "new", "reopened", "done"] {
+        let body = json!({ "status": status }).to_string();
+        let answer = api.json("PATCH", &finding, Some("\"1\""), &body).await;
+        answer.is_problem(400, "a scan resolves");
+    }
+    assert_eq!(api.get(&finding).await.body, before);
+    let said = api.get(&comments).await.json();
+    assert_eq!(said["items"], json!([]), "no comment was added");
+}
+
+#[tokio::test]
+async fn findings_are_filtered_counted_and_recommended() {
+    let api = Api::scanned().await;
+    let list = async |query: &str| api.get(&format!("/v1/findings?{query}")).await.json();
+    let account = api.account.id.to_string();
+    for (query, found) in [
+        ("", 1),
+        ("status=new", 1),
+        ("status=standing", 1),
+        ("status=resolved", 0),
+        (
+            "severity=medium&region=eu-west-1&check=ec2.volume.unattached",
+            1,
+        ),
+        ("region=us-east-1", 0),
+        ("tag=Owner", 1),
+        ("tag=empty=", 1),
+        ("tag=empty=full", 0),
+        (&format!("account={account}"), 1),
+    ] {
+        let page = list(query).await;
+        assert_eq!(page["items"].as_array().unwrap().len(), found, "{query}");
+        let count = json!({ "relation": "exactly", "value": found });
+        assert_eq!(page["count"], count, "{query}");
+    }
+    let counts = api.get("/v1/findings/counts").await.json();
+    assert_eq!(counts[0]["count"], 1);
+    assert_eq!(counts[0]["status"], "new");
+    let advice = api.get("/v1/recommendations").await.json();
+    assert_eq!(
+        advice["items"][0]["monthly_saving"]["amount_micros"],
+        1_000_000
+    );
+}
+
+#[tokio::test]
+async fn a_browser_shows_the_token_once_and_its_cookie_reads_only() {
+    let world = World::new();
+    let tenant = world.tenant().await;
+    let local = LocalToken::generate(Identity::authenticated(tenant.owner)).unwrap();
+    let token = local.expose().to_owned();
+    let store = Arc::new(world.store.clone());
+    let state = HttpState::new(store, Arc::new(local), world.clock.shared());
+    let app = router(state);
+    let page = |uri: &str| Request::get(uri).body(Body::empty()).unwrap();
+
+    send(&app, page("/")).await.is_problem(401, "token");
+    send(&app, page("/?token=wrong"))
+        .await
+        .is_problem(401, "token");
+    send(&app, page("/?token=a%3Bb"))
+        .await
+        .is_problem(400, "token");
+    send(&app, page(&format!("/?token={token}&token={token}")))
+        .await
+        .is_problem(400, "token");
+    let login = send(&app, page(&format!("/?token={token}"))).await;
+    assert_eq!(login.status, 303);
+    assert_eq!(login.headers["location"], "./");
+    let cookie = login.headers["set-cookie"].to_str().unwrap();
+    for attribute in ["HttpOnly", "SameSite=Strict", "Path=/"] {
+        assert!(cookie.contains(attribute), "{cookie}");
+    }
+    let cookie = cookie.split(';').next().unwrap();
+    let with_cookie = |method: &str, uri: &str| {
+        Request::builder()
+            .method(method)
+            .uri(uri)
+            .header("cookie", cookie)
+            .header("content-type", "application/json")
+            .body(Body::from(r#"{"role":"viewer"}"#))
+            .unwrap()
+    };
+    assert_eq!(send(&app, with_cookie("GET", "/")).await.status, 200);
+    let write = with_cookie("PUT", &format!("/v1/members/{}", tenant.id));
+    send(&app, write).await.is_problem(401, "token");
+    let bearer = Request::get("/v1/scans").header("authorization", format!("bearer {token}"));
+    let read = send(&app, bearer.body(Body::empty()).unwrap()).await;
+    assert_eq!(read.status, 200);
+    let basic = Request::get("/v1/scans")
+        .header("authorization", "Basic Zm9v")
+        .header("cookie", cookie);
+    let refused = send(&app, basic.body(Body::empty()).unwrap()).await;
+    refused.is_problem(401, "token");
+}

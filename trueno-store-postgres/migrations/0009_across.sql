@@ -1,0 +1,215 @@
+-- Run as @system@. Extends the closed list of work across organizations (0005_across), by the same
+-- rules; those that were there and are made again here keep their callers.
+--
+-- | function | who |
+-- |---|---|
+-- | create_organization (made again) | app |
+-- | erase_organization: the organization that was entered, and no other | app |
+-- | lapse_exceptions; fold_finding_counts: the organization that was entered | processor |
+-- | staged, forget (made again) | sequencer |
+-- | keep_finding_counts: a trigger, of the owner's tables | owner |
+
+-- As before; an id that an erased organization had is in use.
+create or replace function create_organization(
+    the_organization uuid, the_name text, the_owner uuid,
+    the_event uuid, the_action text, the_targets jsonb, the_details jsonb
+) returns timestamptz
+language plpgsql volatile security definer
+set search_path = pg_catalog, "@schema@", pg_temp as $$
+declare
+    born timestamptz;
+begin
+    insert into organization (organization_id, name) values (the_organization, the_name)
+        returning created_at into born;
+    -- After the insert, which waited for an erasure that had not ended.
+    perform from erased_organization where organization_id = the_organization;
+    if found then
+        raise exception using errcode = 'unique_violation', message = 'the id was used before';
+    end if;
+    insert into member (organization_id, user_id, role)
+        values (the_organization, the_owner, 'owner');
+    insert into audit_staged (
+        organization_id, id, actor_kind, actor_id, action, targets, details
+    ) values (
+        the_organization, the_event, 'member', the_owner, the_action, the_targets, the_details
+    );
+    return born;
+end $$;
+
+-- Deletes everything of the organization that was entered but its audit events, and leaves a mark so
+-- that its id is never used again. Answers whether it was there.
+create function erase_organization() returns boolean
+language plpgsql volatile security definer
+set search_path = pg_catalog, "@schema@", pg_temp as $$
+declare
+    -- Raises unless the context is valid, for the role that calls.
+    org uuid := current_organization();
+begin
+    -- Leases first: whoever writes under one is waited for, and nobody can enter any more. Then the
+    -- rows that everything new has to refer to: no job, account or member is added without the
+    -- organization's, and nothing of an account without the account's.
+    delete from job where organization_id = org;
+    perform from organization where organization_id = org for update;
+    if not found then
+        return false;
+    end if;
+    delete from job where organization_id = org;
+    perform from cloud_account where organization_id = org order by id for update;
+
+    -- With a finding goes what hangs on it, added meanwhile or not.
+    delete from finding where organization_id = org;
+    delete from finding_count where organization_id = org;
+    delete from sighting where organization_id = org;
+    delete from resource where organization_id = org;
+    delete from inventory where organization_id = org;
+    delete from coverage where organization_id = org;
+    delete from schedule where organization_id = org;
+    delete from scan where organization_id = org;
+    delete from cloud_account where organization_id = org;
+    delete from job_history where organization_id = org;
+    delete from member where organization_id = org;
+    insert into erased_organization (organization_id) values (org);
+    delete from organization where organization_id = org;
+    return true;
+end $$;
+
+-- Ends up to `the_limit` exceptions whose time ran out by `the_now`, the longest over first: the steps
+-- "lapsed" of the exception machine and "exception ended" of the finding machine, in SQL. The nth has
+-- the nth event. A finding that somebody has locked is left for the next time.
+create function lapse_exceptions(the_now timestamptz, the_limit int, the_events uuid[])
+returns bigint
+language plpgsql volatile security definer
+set search_path = pg_catalog, "@schema@", pg_temp as $$
+declare
+    the record;
+    nth int := 0;
+begin
+    for the in
+        select e.organization_id, e.id, e.finding_id
+        from finding_exception e
+        join finding f on f.organization_id = e.organization_id and f.id = e.finding_id
+        where e.status in ('requested', 'approved') and e.expires_at <= the_now
+        order by e.expires_at, e.id
+        limit the_limit
+        -- Whoever changes an exception has its finding locked.
+        for no key update of f skip locked
+    loop
+        update finding_exception e
+            set status = 'lapsed', changed_at = clock_timestamp(), version = e.version + 1
+            where e.organization_id = the.organization_id and e.id = the.id
+                -- Decided, or gone with its finding, just before the lock.
+                and e.status in ('requested', 'approved');
+        continue when not found;
+        nth := nth + 1;
+        with reopened as (
+            update finding f set status = 'reopened', version = f.version + 1
+            where f.organization_id = the.organization_id and f.id = the.finding_id
+                and f.status = 'suppressed'
+            returning f.version
+        )
+        insert into finding_change (
+            organization_id, finding_id, version, actor_kind, change, from_status, to_status
+        ) select
+            the.organization_id, the.finding_id, r.version, 'system', 'status', 'suppressed', 'reopened'
+        from reopened r;
+        insert into audit_staged (
+            organization_id, id, actor_kind, action, targets, details
+        ) values (
+            the.organization_id, the_events[nth], 'system', 'exception.lapsed',
+            jsonb_build_array(
+                jsonb_build_object('kind', 'exception', 'id', the.id),
+                jsonb_build_object('kind', 'finding', 'id', the.finding_id)
+            ),
+            '{}'
+        );
+    end loop;
+    return nth;
+end $$;
+
+-- Writes down how a statement changed the counts of findings: only ever adds rows, so that nobody
+-- waits for anybody, and for its owner alone, so that neither app nor processor can make a count up.
+create function keep_finding_counts() returns trigger
+language plpgsql volatile security definer
+set search_path = pg_catalog, "@schema@", pg_temp as $$
+begin
+    if tg_op = 'INSERT' then
+        insert into finding_count (organization_id, account_id, check_id, status, delta)
+            select n.organization_id, n.account_id, n.check_id, n.status, count(*)
+            from new_rows n
+            group by n.organization_id, n.account_id, n.check_id, n.status;
+    elsif tg_op = 'DELETE' then
+        insert into finding_count (organization_id, account_id, check_id, status, delta)
+            select o.organization_id, o.account_id, o.check_id, o.status, -count(*)
+            from old_rows o
+            group by o.organization_id, o.account_id, o.check_id, o.status;
+    else
+        insert into finding_count (organization_id, account_id, check_id, status, delta)
+            select d.organization_id, d.account_id, d.check_id, d.status, sum(d.delta)
+            from (
+                select n.organization_id, n.account_id, n.check_id, n.status, 1 as delta
+                from new_rows n
+                union all
+                select o.organization_id, o.account_id, o.check_id, o.status, -1
+                from old_rows o
+            ) d
+            group by d.organization_id, d.account_id, d.check_id, d.status
+            having sum(d.delta) <> 0;
+    end if;
+    return null;
+end $$;
+
+-- Makes one row of what was written down for each check and status of an account of the organization
+-- that was entered. Rows that another transaction folds are left to it.
+create function fold_finding_counts(the_account uuid) returns void
+language plpgsql volatile security definer
+set search_path = pg_catalog, "@schema@", pg_temp as $$
+declare
+    org uuid := current_organization();
+begin
+    with several as (
+        select c.check_id, c.status, c.id from finding_count c
+        where c.organization_id = org and c.account_id = the_account and exists (
+            select from finding_count o
+            where o.organization_id = org and o.account_id = the_account
+                and o.check_id = c.check_id and o.status = c.status and o.id <> c.id
+        )
+        for update of c skip locked
+    ), gone as (
+        delete from finding_count c using several s
+        where c.organization_id = org and c.account_id = the_account
+            and c.check_id = s.check_id and c.status = s.status and c.id = s.id
+        returning c.check_id, c.status, c.delta
+    )
+    insert into finding_count (organization_id, account_id, check_id, status, delta)
+        select org, the_account, g.check_id, g.status, sum(g.delta) from gone g
+        group by g.check_id, g.status having sum(g.delta) <> 0;
+end $$;
+
+create or replace function staged(the_limit int) returns setof audit_staged
+language sql stable security definer
+set search_path = pg_catalog, "@schema@", pg_temp as $$
+    select * from audit_staged where sequenced_at is null order by position limit the_limit;
+$$;
+
+create or replace function forget(the_events uuid[]) returns void
+language sql volatile security definer
+set search_path = pg_catalog, "@schema@", pg_temp as $$
+    update audit_staged set sequenced_at = clock_timestamp()
+        where id = any (the_events) and sequenced_at is null;
+$$;
+
+do $$
+declare
+    mine regprocedure;
+begin
+    for mine in select oid from pg_proc
+        where pronamespace = '"@schema@"'::regnamespace and proowner = '"@system@"'::regrole
+    loop
+        execute format('revoke all on function %s from public', mine);
+    end loop;
+end $$;
+grant execute on function erase_organization() to "@app@";
+grant execute on function lapse_exceptions(timestamptz, int, uuid[]) to "@processor@";
+grant execute on function fold_finding_counts(uuid) to "@processor@";
+-- To make triggers with it, which is all that a trigger's function can be used for.
+grant execute on function keep_finding_counts() to "@owner@";

@@ -1,0 +1,473 @@
+//! What scans see of resources: `migrations/0006_inventory.sql` says how it is kept.
+//!
+//! A resource that is new, changed or back is written. One that is as it was costs a look at its
+//! digest and a bit in the scan's sighting: its row is neither written nor locked.
+
+use std::collections::BTreeMap;
+
+use data_encoding::HEXLOWER;
+use sha2::{Digest as _, Sha256};
+use sqlx::Row as _;
+use trueno_core::error::{Applied, Error, ErrorKind, Result};
+use trueno_core::id::{CloudAccountId, OrganizationId, ScanId};
+use trueno_core::model::{Coverage, CoverageStatus, Resource, limits};
+use uuid::Uuid;
+
+use crate::encode::RowExt as _;
+use crate::error;
+use crate::pool::Tx;
+
+/// Rows of one statement: more gain nothing, and hold more memory here and there.
+const BATCH: usize = 1_000;
+
+/// JSON of one statement, in bytes: what is held of a batch besides the batch itself.
+const BATCH_BYTES: usize = 4 * 1_024 * 1_024;
+
+/// Resources of one sighting: its bits, in the migration too.
+const CHUNK: i64 = 4_096;
+
+/// Whose inventory is written, and for which scan.
+#[derive(Clone, Copy)]
+struct Look {
+    organization: OrganizationId,
+    account: CloudAccountId,
+    scan: ScanId,
+}
+
+/// One inventory, locked.
+struct Inventory {
+    id: Uuid,
+    next_ordinal: i64,
+    present: i64,
+    looks: i64,
+}
+
+/// A resource as it is sent.
+struct Sent<'a> {
+    resource: &'a Resource,
+    tags: String,
+    attributes: String,
+    digest: [u8; 32],
+}
+
+/// What the store has of a resource.
+#[derive(Clone, Copy)]
+struct Known {
+    ordinal: i64,
+    is: Is,
+}
+
+/// How a resource is, compared with what is sent.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Is {
+    AsItWas,
+    Changed,
+    Gone,
+}
+
+/// Notes that `scan` saw these resources, and writes those that are new or no longer as they were.
+pub(super) async fn put(
+    tx: &mut Tx,
+    organization: OrganizationId,
+    account: CloudAccountId,
+    scan: ScanId,
+    mut resources: Vec<Resource>,
+) -> Result<()> {
+    resources.iter().try_for_each(limits::resource)?;
+    if resources.is_empty() {
+        return Ok(());
+    }
+    // The last of the same resource stands: one statement cannot change a row twice.
+    resources.sort_by(|a, b| a.reference.cmp(&b.reference));
+    resources.dedup_by(|later, kept| {
+        let same = later.reference == kept.reference;
+        if same {
+            std::mem::swap(later, kept);
+        }
+        same
+    });
+    let look = Look {
+        organization,
+        account,
+        scan,
+    };
+    let of_one = |a: &Resource, b: &Resource| {
+        a.reference.kind == b.reference.kind && a.reference.region == b.reference.region
+    };
+    let wanted = resources
+        .chunk_by(of_one)
+        .filter_map(|of_one| of_one.first());
+    let inventories = lock(tx, look, wanted).await?;
+    for (mut inventory, resources) in inventories.into_iter().zip(resources.chunk_by(of_one)) {
+        let before = (inventory.next_ordinal, inventory.present);
+        let mut rest = resources;
+        while !rest.is_empty() {
+            let batch = batch(&mut rest)?;
+            put_batch(tx, look, &mut inventory, &batch).await?;
+        }
+        if (inventory.next_ordinal, inventory.present) != before {
+            count(tx, look, &inventory).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Locks the inventories of these resources, in the order of their keys, and makes those that are
+/// missing.
+async fn lock(
+    tx: &mut Tx,
+    look: Look,
+    wanted: impl Iterator<Item = &Resource>,
+) -> Result<Vec<Inventory>> {
+    let (kinds, regions): (Vec<&str>, Vec<&str>) = wanted
+        .map(|Resource { reference, .. }| (reference.kind.as_str(), reference.region.as_str()))
+        .unzip();
+    let mut found = find(tx, look, &kinds, &regions).await?;
+    if found.len() < kinds.len() {
+        let query = tx.query(
+            "insert into inventory (organization_id, account_id, kind, region)
+             select $1, $2, n.* from unnest($3::text[], $4::text[]) n
+             on conflict (organization_id, account_id, kind, region) do nothing",
+        );
+        query
+            .bind(look.organization.as_uuid())
+            .bind(look.account.as_uuid())
+            .bind(&kinds)
+            .bind(&regions)
+            .execute(tx.connection())
+            .await
+            .map_err(error::statement)?;
+        found = find(tx, look, &kinds, &regions).await?;
+    }
+    if found.len() < kinds.len() {
+        return Err(Error::new(
+            ErrorKind::Conflict,
+            "an inventory went away while it was written to; try again",
+        )
+        .with_applied(Applied::No));
+    }
+    Ok(found)
+}
+
+async fn find(tx: &mut Tx, look: Look, kinds: &[&str], regions: &[&str]) -> Result<Vec<Inventory>> {
+    let query = tx.query(
+        "select i.id, i.next_ordinal, i.present, i.looks from inventory i
+         where i.organization_id = $1 and i.account_id = $2
+            and (i.kind, i.region) in (select * from unnest($3::text[], $4::text[]))
+         order by i.kind, i.region
+         for no key update of i",
+    );
+    let rows = query
+        .bind(look.organization.as_uuid())
+        .bind(look.account.as_uuid())
+        .bind(kinds)
+        .bind(regions)
+        .fetch_all(tx.connection())
+        .await
+        .map_err(error::statement)?;
+    rows.iter()
+        .map(|row| {
+            Ok(Inventory {
+                id: row.id("id")?,
+                next_ordinal: row.count("next_ordinal")?,
+                present: row.count("present")?,
+                looks: row.count("looks")?,
+            })
+        })
+        .collect()
+}
+
+/// Takes as many resources off `rest` as one statement holds: one at the least.
+fn batch<'a>(rest: &mut &'a [Resource]) -> Result<Vec<Sent<'a>>> {
+    let mut batch = Vec::with_capacity(rest.len().min(BATCH));
+    let mut bytes = 0;
+    while let Some((resource, others)) = rest.split_first() {
+        if batch.len() == BATCH || bytes >= BATCH_BYTES {
+            break;
+        }
+        let sent = Sent::new(resource)?;
+        bytes += sent.tags.len() + sent.attributes.len();
+        batch.push(sent);
+        *rest = others;
+    }
+    Ok(batch)
+}
+
+impl<'a> Sent<'a> {
+    fn new(resource: &'a Resource) -> Result<Self> {
+        let (tags, attributes) = (json(&resource.tags)?, json(&resource.attributes)?);
+        let mut digest = Sha256::new();
+        // Lengths before texts: one reading only.
+        let name = resource.name.as_deref();
+        for text in [name.unwrap_or_default(), &tags, &attributes] {
+            digest.update((text.len() as u64).to_be_bytes());
+            digest.update(text);
+        }
+        digest.update([u8::from(name.is_some())]);
+        Ok(Self {
+            resource,
+            tags,
+            attributes,
+            digest: digest.finalize().into(),
+        })
+    }
+
+    fn native_id(&self) -> &'a str {
+        &self.resource.reference.native_id
+    }
+
+    fn digest(&self) -> &[u8] {
+        &self.digest
+    }
+}
+
+fn json(value: &impl serde::Serialize) -> Result<String> {
+    serde_json::to_string(value).map_err(|source| {
+        Error::invalid("resource", "cannot be written as JSON").with_source(source)
+    })
+}
+
+async fn put_batch(
+    tx: &mut Tx,
+    look: Look,
+    inventory: &mut Inventory,
+    batch: &[Sent<'_>],
+) -> Result<()> {
+    let known = known(tx, look, inventory, batch).await?;
+    let mut seen = Vec::with_capacity(batch.len());
+    let (mut new, mut changed) = (Vec::new(), Vec::new());
+    for (sent, known) in batch.iter().zip(known) {
+        let ordinal = match known {
+            Some(Known { ordinal, is }) => {
+                if is != Is::AsItWas {
+                    changed.push((ordinal, sent));
+                }
+                if is == Is::Gone {
+                    inventory.present += 1;
+                }
+                ordinal
+            }
+            None => {
+                let ordinal = inventory.next_ordinal;
+                inventory.next_ordinal += 1;
+                inventory.present += 1;
+                new.push((ordinal, sent));
+                ordinal
+            }
+        };
+        seen.push(ordinal);
+    }
+    write(tx, look, inventory, Write::New, &new).await?;
+    write(tx, look, inventory, Write::Changed, &changed).await?;
+    sight(tx, look, inventory, &seen).await
+}
+
+/// What the store has of each of the resources, in their order.
+async fn known(
+    tx: &mut Tx,
+    look: Look,
+    inventory: &Inventory,
+    batch: &[Sent<'_>],
+) -> Result<Vec<Option<Known>>> {
+    // LATERAL with a limit: one look at the key for each, whatever the statistics say.
+    let query = tx.query(
+        "select array_agg(4096 * r.chunk + r.bit order by n.nth) as ordinals,
+            array_agg(r.gone_at is not null order by n.nth) as gone,
+            array_agg(r.digest = n.digest order by n.nth) as unchanged
+         from unnest($3::text[], $4::bytea[]) with ordinality as n (native_id, digest, nth)
+         left join lateral (
+            select r.chunk, r.bit, r.digest, r.gone_at from resource r
+            where r.organization_id = $1 and r.inventory_id = $2 and r.native_id = n.native_id
+            limit 1
+         ) r on true",
+    );
+    let row = inventory
+        .bind(query, look)
+        .bind(batch.iter().map(Sent::native_id).collect::<Vec<_>>())
+        .bind(batch.iter().map(Sent::digest).collect::<Vec<_>>())
+        .fetch_one(tx.connection())
+        .await
+        .map_err(error::statement)?;
+    let ordinals: Vec<Option<i64>> = row.try_get("ordinals").map_err(error::statement)?;
+    let gone: Vec<bool> = row.try_get("gone").map_err(error::statement)?;
+    // None of a row of an older program, which has no digest.
+    let unchanged: Vec<Option<bool>> = row.try_get("unchanged").map_err(error::statement)?;
+    let found = ordinals.into_iter().zip(gone).zip(unchanged);
+    let known = found.map(|((ordinal, gone), unchanged)| {
+        let is = match unchanged {
+            _ if gone => Is::Gone,
+            Some(true) => Is::AsItWas,
+            _ => Is::Changed,
+        };
+        ordinal.map(|ordinal| Known { ordinal, is })
+    });
+    Ok(known.collect())
+}
+
+/// How resources are written.
+#[derive(Clone, Copy)]
+enum Write {
+    /// They are not there, and nobody else can add them: the inventory is locked.
+    New,
+    Changed,
+}
+
+async fn write(
+    tx: &mut Tx,
+    look: Look,
+    inventory: &Inventory,
+    how: Write,
+    dirty: &[(i64, &Sent<'_>)],
+) -> Result<()> {
+    fn column<'a, T>(
+        dirty: &'a [(i64, &Sent<'_>)],
+        of: impl Fn(&'a (i64, &Sent<'_>)) -> T,
+    ) -> Vec<T> {
+        dirty.iter().map(of).collect()
+    }
+    macro_rules! insert {
+        ($conflict:literal) => {
+            concat!(
+                "insert into resource (
+                    organization_id, inventory_id, last_scan_id, looks,
+                    chunk, bit, native_id, digest, name, tags, attributes
+                 )
+                 select $1, $2, $3, $4, n.ordinal / 4096, n.ordinal % 4096,
+                    n.native_id, n.digest, n.name, n.tags::jsonb, n.attributes::jsonb
+                 from unnest(
+                    $5::bigint[], $6::text[], $7::bytea[], $8::text[], $9::text[], $10::text[]
+                 ) as n (ordinal, native_id, digest, name, tags, attributes) ",
+                $conflict
+            )
+        };
+    }
+    if dirty.is_empty() {
+        return Ok(());
+    }
+    let query = tx.query(match how {
+        Write::New => insert!(""),
+        Write::Changed => insert!(
+            "on conflict (organization_id, inventory_id, native_id) do update set
+                last_scan_id = excluded.last_scan_id, looks = excluded.looks,
+                digest = excluded.digest, name = excluded.name, tags = excluded.tags,
+                attributes = excluded.attributes, gone_at = null, last_seen_at = clock_timestamp()"
+        ),
+    });
+    inventory
+        .bind(query, look)
+        .bind(look.scan.as_uuid())
+        .bind(inventory.looks)
+        .bind(column(dirty, |(ordinal, _)| *ordinal))
+        .bind(column(dirty, |(_, sent)| sent.native_id()))
+        .bind(column(dirty, |(_, sent)| sent.digest()))
+        .bind(column(dirty, |(_, sent)| sent.resource.name.as_deref()))
+        .bind(column(dirty, |(_, sent)| sent.tags.as_str()))
+        .bind(column(dirty, |(_, sent)| sent.attributes.as_str()))
+        .execute(tx.connection())
+        .await
+        .map_err(error::statement)?;
+    Ok(())
+}
+
+/// Notes what the scan saw, and that no other one is the latest to have seen it.
+async fn sight(tx: &mut Tx, look: Look, inventory: &Inventory, ordinals: &[i64]) -> Result<()> {
+    let mut chunks: BTreeMap<i64, [u8; CHUNK as usize / 8]> = BTreeMap::new();
+    for ordinal in ordinals {
+        let bits = chunks
+            .entry(ordinal / CHUNK)
+            .or_insert([0; CHUNK as usize / 8]);
+        let bit = (ordinal % CHUNK) as usize;
+        // Bit strings count from the left.
+        bits[bit / 8] |= 0x80 >> (bit % 8);
+    }
+    let query = tx.query(
+        "with n as (
+            select n.chunk, n.bits::bit(4096) as bits
+            from unnest($4::bigint[], $5::text[]) as n (chunk, bits)
+         ), others as (
+            update sighting s set latest = s.latest & ~n.bits
+            from n
+            where s.organization_id = $1 and s.inventory_id = $2 and s.chunk = n.chunk
+                and s.scan_id <> $3 and bit_count(s.latest & n.bits) > 0
+         )
+         insert into sighting as s (
+            organization_id, inventory_id, scan_id, chunk, seen, latest
+         )
+         select $1, $2, $3, n.chunk, n.bits, n.bits from n
+         on conflict (organization_id, inventory_id, chunk, scan_id) do update set
+            seen = s.seen | excluded.seen, latest = s.latest | excluded.latest,
+            seen_at = clock_timestamp()",
+    );
+    inventory
+        .bind(query, look)
+        .bind(look.scan.as_uuid())
+        .bind(chunks.keys().copied().collect::<Vec<_>>())
+        .bind(
+            chunks
+                .values()
+                .map(|bits| format!("x{}", HEXLOWER.encode(bits)))
+                .collect::<Vec<_>>(),
+        )
+        .execute(tx.connection())
+        .await
+        .map_err(error::statement)?;
+    Ok(())
+}
+
+/// Writes down how many resources there are.
+async fn count(tx: &mut Tx, look: Look, inventory: &Inventory) -> Result<()> {
+    let query = tx.query(
+        "update inventory set next_ordinal = $3, present = $4
+         where organization_id = $1 and id = $2",
+    );
+    inventory
+        .bind(query, look)
+        .bind(inventory.next_ordinal)
+        .bind(inventory.present)
+        .execute(tx.connection())
+        .await
+        .map_err(error::statement)?;
+    Ok(())
+}
+
+type Query<'q> = sqlx::query::Query<'q, sqlx::Postgres, sqlx::postgres::PgArguments>;
+
+impl Inventory {
+    /// Its key, as the first two parameters.
+    fn bind<'q>(&self, query: Query<'q>, look: Look) -> Query<'q> {
+        query.bind(look.organization.as_uuid()).bind(self.id)
+    }
+}
+
+/// Ends looks at inventories, as coverage says: a complete one leaves behind what the scan did not
+/// see, which is gone from then on (P8: no other one does).
+pub(super) async fn end_looks<'a>(
+    tx: &mut Tx,
+    account: CloudAccountId,
+    scan: ScanId,
+    coverage: impl Iterator<Item = &'a Coverage>,
+) -> Result<()> {
+    let mut ended: BTreeMap<(&str, &str), bool> = BTreeMap::new();
+    for Coverage { task, status, .. } in coverage {
+        if *status != CoverageStatus::Reading {
+            let complete = ended
+                .entry((task.kind.as_str(), task.region.as_str()))
+                .or_default();
+            *complete |= status.is_complete();
+        }
+    }
+    if ended.is_empty() {
+        return Ok(());
+    }
+    let query = tx.query("select end_looks($1, $2, $3, $4, $5)");
+    query
+        .bind(account.as_uuid())
+        .bind(scan.as_uuid())
+        .bind(ended.keys().map(|(kind, _)| *kind).collect::<Vec<_>>())
+        .bind(ended.keys().map(|(_, region)| *region).collect::<Vec<_>>())
+        .bind(ended.values().copied().collect::<Vec<_>>())
+        .execute(tx.connection())
+        .await
+        .map_err(error::statement)?;
+    Ok(())
+}

@@ -1,0 +1,130 @@
+//! What is asked, and the plans that the server says it answered with.
+
+mod lists;
+
+use std::future::Future;
+
+use trueno_core::error::Result;
+use trueno_core::port::{JobQueue as _, Page, PageRequest};
+
+use crate::data::Data;
+use crate::notices::{self, Notices, Told};
+use crate::plan::Plan;
+
+/// What a case has to show on a large database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Expected {
+    /// A page: read in the index's order, as far as the page goes.
+    Page,
+    /// What is asked for as a whole: found by index, and possibly sorted.
+    Whole,
+    /// The claim: across organizations.
+    Claim,
+}
+
+/// One call of the store.
+#[derive(Clone, Debug)]
+pub(crate) struct Case {
+    /// The snapshot that it goes to.
+    pub(crate) file: &'static str,
+    /// What was asked.
+    pub(crate) name: String,
+    pub(crate) expected: Expected,
+    /// The plans of its statements, and for the claim of the statements inside, in order.
+    pub(crate) plans: Vec<Plan>,
+}
+
+/// Calls everything, planned in one mode.
+pub(crate) async fn run(data: &Data, notices: &Notices, mode: &str) -> Vec<Case> {
+    let mut recorder = Recorder {
+        notices,
+        cases: Vec::new(),
+    };
+    let settings = [
+        ("plan_cache_mode", mode),
+        ("session_preload_libraries", "auto_explain"),
+        ("auto_explain.log_min_duration", "0"),
+        ("auto_explain.log_level", "notice"),
+    ];
+    let store = notices::store_with(&data.database, &settings).await;
+    lists::all(&mut recorder, data, &store).await;
+    store.close().await;
+
+    let nested = [
+        &settings[..],
+        &[("auto_explain.log_nested_statements", "on")],
+    ]
+    .concat();
+    let store = notices::store_with(&data.database, &nested).await;
+    let request = data.world.claim_request(10);
+    recorder
+        .record(
+            "claim",
+            Expected::Claim,
+            "claim of up to 10",
+            store.claim(&request),
+        )
+        .await;
+    store.close().await;
+    recorder.cases
+}
+
+/// Makes cases of calls.
+pub(crate) struct Recorder<'a> {
+    notices: &'a Notices,
+    cases: Vec<Case>,
+}
+
+impl Recorder<'_> {
+    /// One call.
+    async fn record<T>(
+        &mut self,
+        file: &'static str,
+        expected: Expected,
+        name: &str,
+        call: impl Future<Output = Result<T>>,
+    ) -> T {
+        self.notices.take();
+        let answer = call.await.unwrap();
+        let told = self.notices.take();
+        let explained = told.iter().filter_map(|told| match told {
+            Told::Notice(text) => Plan::parse(text),
+            Told::Statement { .. } => None,
+        });
+        let mut plans: Vec<Plan> = Vec::new();
+        // A function that asks the same in a loop is planned the same: said once. What reads no
+        // table (the pool's settings and checks) has nothing to plan.
+        for plan in explained {
+            if plan.lines != ["Result"] && !plans.contains(&plan) {
+                plans.push(plan);
+            }
+        }
+        self.cases.push(Case {
+            file,
+            name: name.to_owned(),
+            expected,
+            plans,
+        });
+        answer
+    }
+
+    /// Two pages of a list, where there are two.
+    async fn pages<T>(
+        &mut self,
+        file: &'static str,
+        what: &str,
+        mut list: impl AsyncFnMut(PageRequest) -> Result<Page<T>>,
+    ) {
+        let expected = Expected::Page;
+        let first = PageRequest::first(2).unwrap();
+        let name = format!("{file}, {what}: first page");
+        let page = self
+            .record(file, expected, &name, list(first.clone()))
+            .await;
+        if let Some(next) = page.next {
+            let name = format!("{file}, {what}: next page");
+            self.record(file, expected, &name, list(first.after(Some(next))))
+                .await;
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! Jobs without a scan, and the cancelling of jobs.
+
+use std::time::Duration;
+
+use serde_json::json;
+use trueno_core::access::Action;
+use trueno_core::id::{JobId, WorkerSessionId};
+use trueno_core::model::{JobPayload, NewJob};
+use trueno_core::port::{ClaimRequest, Settlement, claim_leases};
+
+use super::work::{LEASE, shown_claims};
+use super::{Life, Stage};
+use crate::noninterference::names::Thing;
+
+/// Not before any moment of the run.
+const LATER: Duration = Duration::from_secs(24 * 3_600);
+
+impl Life {
+    /// Enqueues jobs through the queue or a unit of work; claims what is due, and settles it.
+    pub(super) async fn run_jobs(&mut self, stage: &Stage<'_>) {
+        let Some(scope) = self.scope(stage, Action::Scan).await else {
+            return;
+        };
+        let later = stage.now().await + LATER;
+        let mut jobs = vec![self.shared_job()];
+        for _ in 0..self.pick(&[0, 1, 2]) {
+            jobs.push(self.own_job());
+        }
+        if self.chance(0.3) {
+            jobs.push(self.own_job().with_run_at(later));
+        }
+        self.jobs.extend(jobs.iter().map(|job| job.id));
+        if self.chance(0.6) {
+            let enqueued = stage.queue.enqueue(&scope, jobs).await;
+            self.notes.answer("enqueue", &enqueued);
+        } else {
+            self.change(stage, "job.enqueued", &scope, async |unit| {
+                unit.enqueue(jobs).await
+            })
+            .await;
+        }
+        stage.pause().await;
+
+        let session: WorkerSessionId = self.own(Thing::Session);
+        let kinds = vec![self.names.work_kind()];
+        let request = ClaimRequest::new(session, "worker", kinds, 3).with_lease_for(LEASE);
+        match claim_leases(&*stage.queue, &request).await {
+            Ok(leases) => {
+                self.notes.given("claim", &shown_claims(&leases));
+                stage.pause().await;
+                let settlements = leases.iter().map(|lease| Settlement {
+                    lease: lease.reference(),
+                    outcome: self.outcome(),
+                });
+                let settlements = settlements.collect();
+                self.settle(stage, settlements).await;
+                self.past.extend(leases);
+            }
+            Err(error) => self.notes.refusal("claim", &error),
+        }
+    }
+
+    /// A job that this side's workers take.
+    fn own_job(&mut self) -> NewJob {
+        let id: JobId = self.fresh(Thing::Job);
+        let payload = JobPayload {
+            version: 1,
+            body: json!({ "of": self.names.side.label() }),
+        };
+        let job = NewJob::new(id, self.names.work_kind(), payload).unwrap();
+        let priority = self.pick(&[-1, 0, 1]);
+        job.with_priority(priority)
+            .with_max_attempts(self.pick(&[1, 2, 3]))
+            .unwrap()
+    }
+
+    /// Cancels a job, through the queue or in a unit of work.
+    pub(super) async fn cancel(&mut self, stage: &Stage<'_>) {
+        let Some(scope) = self.scope(stage, Action::Scan).await else {
+            return;
+        };
+        let job = self.one_of(&self.jobs.clone(), Thing::Job);
+        if self.chance(0.5) {
+            stage.tick().await;
+            let cancelled = stage.queue.cancel(&scope, job).await;
+            let shown = cancelled.map(|outcome| format!("{outcome:?}"));
+            self.notes.answer("cancel", &shown);
+        } else {
+            self.change(stage, "job.cancelled", &scope, async |unit| {
+                Ok(format!("{:?}", unit.cancel_job(job).await?))
+            })
+            .await;
+        }
+        let waiting = stage.queue.why_waiting(&scope, job).await;
+        self.notes.answer("why_waiting", &waiting);
+    }
+}
