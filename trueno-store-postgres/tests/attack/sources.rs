@@ -448,7 +448,9 @@ fn unnested(sql: &str, nth: usize) -> Option<String> {
     }
     let (_, names) = sql[at..].split_once(')')?;
     let (alias, names) = names.split_once('(')?;
-    if alias.contains([',', '$', ')']) {
+    // What follows may be another clause, which has parentheses of its own.
+    let clauses = |word: &str| ["on", "where", "join", "order", "for"].contains(&word);
+    if alias.contains([',', '$', ')']) || alias.split_whitespace().any(clauses) {
         return None;
     }
     let names = names.split_once(')')?.0.split(',');
