@@ -46,7 +46,6 @@ fn every_operation_of_the_document_has_its_case() {
     let listed: BTreeSet<String> = CASES.iter().map(Case::name).collect();
     assert_eq!(listed.len(), CASES.len(), "each once");
     assert_eq!(listed, operations());
-    println!("{} operations, each with its cases", CASES.len());
 }
 
 #[tokio::test]
