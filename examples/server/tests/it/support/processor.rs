@@ -1,5 +1,6 @@
 //! A `trueno-processor` of the test's own.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::SystemTime;
@@ -60,13 +61,17 @@ pub(crate) fn command(user: &User, endpoint: &str, store: &str) -> Command {
 }
 
 /// Cargo builds the binaries of a test's own package only. Another package's has to be there, and
-/// made from the sources as they are.
+/// not older than its sources. `cargo test --workspace` makes it anew; what `cargo build` left has a
+/// list of its sources beside it (`PROGRAM: SOURCE SOURCE …`, blanks escaped), which is checked.
 fn program() -> PathBuf {
     let program = Path::new(env!("CARGO_BIN_EXE_trueno")).with_file_name("trueno-processor");
     let build = "run: cargo build -p trueno-processor";
     let made = modified(&program).unwrap_or_else(|| panic!("trueno-processor is missing; {build}"));
-    // Cargo's own list of what it was made from: `PROGRAM: SOURCE SOURCE …`, blanks escaped.
-    let list = std::fs::read_to_string(program.with_extension("d")).unwrap();
+    let list = match std::fs::read_to_string(program.with_extension("d")) {
+        Ok(list) => list,
+        Err(error) if error.kind() == ErrorKind::NotFound => return program,
+        Err(error) => panic!("{error}"),
+    };
     let (_, sources) = list.split_once(": ").unwrap();
     let sources = sources.replace("\\ ", "\0");
     for source in sources.split_whitespace() {
