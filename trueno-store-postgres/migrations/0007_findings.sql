@@ -1,4 +1,5 @@
--- Run as @owner@. What becomes of findings: ids, assignees, tags, history, comments and exceptions.
+-- Run as @owner@. What becomes of findings: ids, assignees, tags, counts, history, comments and
+-- exceptions.
 --
 -- Findings lie under a key that looks give (account and key) and are named by an id that is derived
 -- from it. What hangs on a finding hangs on the id, and goes with it: only an erasure deletes one.
@@ -80,6 +81,24 @@ select f.organization_id, f.account_id, f.key,
         else encode(sha256(convert_to(t.value, 'UTF8')), 'hex') end
 from finding f cross join lateral jsonb_each_text(f.tags) t;
 
+-- How many findings there are by account, check and status, kept by triggers. A count is the sum of
+-- its rows. A counter that is updated in place would make looks and members wait for each other; a row
+-- that is added waits for nobody. Folding at the end of a scan keeps them few.
+create table finding_count (
+    organization_id uuid not null,
+    account_id uuid not null,
+    check_id text collate "C" not null,
+    status text collate "C" not null check (status in (
+        'new', 'open', 'acknowledged', 'in_progress', 'resolved', 'suppressed', 'reopened'
+    )),
+    id uuid not null default gen_random_uuid(),
+    delta bigint not null check (delta <> 0),
+    primary key (organization_id, account_id, check_id, status, id)
+);
+insert into finding_count (organization_id, account_id, check_id, status, delta)
+    select organization_id, account_id, check_id, status, count(*) from finding
+    group by organization_id, account_id, check_id, status;
+
 alter table finding force row level security;
 
 -- Who changed what of a finding, ordered by the version that the change gave it. It begins here:
@@ -149,8 +168,9 @@ create table finding_exception (
         'requested', 'approved', 'rejected', 'withdrawn', 'lapsed', 'closed'
     )),
     expires_at timestamptz not null,
-    created_at timestamptz not null default clock_timestamp(),
-    changed_at timestamptz not null default clock_timestamp(),
+    -- The statement's moment, so that both are the same in a new one.
+    created_at timestamptz not null default statement_timestamp(),
+    changed_at timestamptz not null default statement_timestamp(),
     version bigint not null default 1 check (version >= 1),
     primary key (organization_id, id),
     foreign key (organization_id, finding_id) references finding (organization_id, id)
@@ -164,22 +184,21 @@ create unique index finding_exception_live on finding_exception (organization_id
     where status in ('requested', 'approved');
 create index finding_exception_by_finding on finding_exception (organization_id, finding_id, id);
 create index finding_exception_by_status on finding_exception (organization_id, status, id);
--- For what lapses, which crosses organizations.
-create index finding_exception_due on finding_exception (expires_at, id)
-    where status in ('requested', 'approved');
 
 do $$
 declare
     name text;
 begin
+    -- Why they ask for the context first: 0009_isolation.
     foreach name in array array[
-        'finding_tag', 'finding_change', 'finding_comment', 'finding_exception'
+        'finding_tag', 'finding_count', 'finding_change', 'finding_comment', 'finding_exception'
     ] loop
         execute format('alter table %I enable row level security', name);
         execute format('alter table %I force row level security', name);
         execute format(
             'create policy tenant on %I to "@app@", "@processor@"
-                using (organization_id = (select "@schema@".current_organization()))
+                using ((select "@schema@".current_organization()) is not null
+                    and organization_id = (select "@schema@".current_organization()))
                 with check (organization_id = (select "@schema@".current_organization()))',
             name
         );
@@ -187,7 +206,7 @@ begin
     end loop;
 end $$;
 
-grant select on finding_tag, finding_change, finding_comment, finding_exception
+grant select on finding_tag, finding_count, finding_change, finding_comment, finding_exception
     to "@app@", "@processor@";
 
 -- Looks say what they found, members what they do with it.
@@ -211,6 +230,8 @@ grant insert (organization_id, id, finding_id, reason, requester, status, expire
 grant update (status, approver, changed_at, version) on finding_exception to "@app@";
 grant update (status, changed_at, version) on finding_exception to "@processor@";
 
+-- UPDATE is for locking rows that are folded.
+grant select, insert, update, delete on finding_count to "@system@";
 -- For what lapses, and for erasures.
 grant select, delete on finding to "@system@";
 grant update (status, version) on finding to "@system@";

@@ -1,6 +1,6 @@
 //! Entering an organization: the only file that does.
 //!
-//! `migrations/0002_context.sql` has the other half, and says what the construction gives. The app
+//! `functions/context.sql` has the other half, and says what the construction gives. The app
 //! signs with a key derived from the installation's key file; a processor shows its lease.
 
 use hmac::{Hmac, KeyInit, Mac};

@@ -173,6 +173,7 @@ async fn a_database_of_version_5_keeps_all_that_it_has() {
     let old = fill(&database, &finding_keys).await;
     let report = migrate(&database.config(), &keys()).await.unwrap();
     assert_eq!(report.applied.first(), Some(&"0006_inventory"));
+    assert_eq!(report.applied.last(), Some(&"functions"));
 
     let store = PostgresStore::connect(database.config(), &keys())
         .await

@@ -94,7 +94,7 @@ impl OrgScope {
 
     /// Passes where the member's role allows `action`: what a store asks before each write of that
     /// kind, whatever action the scope was given for, so that a program that authorized the wrong
-    /// one gains nothing. A lease passes for [`Action::Read`] only.
+    /// one gains nothing. A lease passes for no action.
     ///
     /// # Errors
     /// [`ErrorKind::Denied`] otherwise.
@@ -102,7 +102,6 @@ impl OrgScope {
         match self.authority {
             Authority::Member { role, .. } if allows(role, wanted) => Ok(()),
             Authority::Member { role, .. } => Err(denied(role, wanted)),
-            Authority::Lease(_) if wanted == Action::Read => Ok(()),
             Authority::Lease(_) => Err(Error::new(
                 ErrorKind::Denied,
                 format!("a lease does not allow {wanted}"),

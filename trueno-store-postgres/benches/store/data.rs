@@ -11,8 +11,9 @@ const REGIONS: [&str; 4] = ["eu-central-1", "eu-west-1", "us-east-1", "us-west-2
 const KINDS: [&str; 3] = ["ec2.instance", "ec2.snapshot", "ec2.volume"];
 
 /// The nth resource of an account: six tags, and attributes of half a kilobyte, as of an instance.
+/// Providers list one kind in one region at a time, so a batch is of one of each.
 pub(crate) fn resource(n: usize) -> Resource {
-    let id = scattered(n);
+    let (id, page) = (scattered(n), n / BATCH);
     let tags = [
         ("Name", format!("web-{:04}", n % 5_000)),
         ("Owner", format!("team-{:02}@example.com", n % 40)),
@@ -26,8 +27,8 @@ pub(crate) fn resource(n: usize) -> Resource {
     ];
     Resource {
         reference: ResourceRef {
-            kind: resource_kind(KINDS[n % KINDS.len()]),
-            region: region(REGIONS[n / 7 % REGIONS.len()]),
+            kind: resource_kind(KINDS[page % KINDS.len()]),
+            region: region(REGIONS[page / KINDS.len() % REGIONS.len()]),
             native_id: format!("i-{id:017x}"),
         },
         name: Some(format!("web-{:04}", n % 5_000)),

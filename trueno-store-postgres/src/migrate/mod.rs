@@ -1,9 +1,15 @@
 //! Preparing and upgrading the schema.
 //!
+//! Tables, indexes, policies and privileges on them have a history: numbered migrations, each applied
+//! once. Functions and triggers have a present only: they are made from their files after the
+//! migrations, wherever the database has others. A schema of a newer program is left as it is, functions
+//! included.
+//!
 //! Everything but the roles, which belong to the whole server, is one transaction: a migration that
 //! fails leaves nothing half-made. A lock in the database lets several processes try at once.
 
 mod files;
+mod functions;
 mod keys;
 mod roles;
 
@@ -13,7 +19,7 @@ use trueno_core::error::{Error, ErrorKind, Result};
 use trueno_core::vault::KeyFile;
 
 pub(crate) use files::{LATEST, OLDEST_BINARY};
-use files::{MIGRATIONS, Migration, RunsAs};
+use files::{MIGRATIONS, Migration, RunsAs, Script};
 
 use crate::config::{Names, PostgresConfig};
 use crate::encode::RowExt as _;
@@ -23,7 +29,8 @@ use crate::{error, pool, server};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MigrationReport {
-    /// The migrations that were applied now, in order; empty where the schema was up to date.
+    /// The migrations that were applied now, in order, then `functions` where functions and triggers
+    /// were made anew; empty where the schema was up to date.
     pub applied: Vec<&'static str>,
     /// The schema's version now.
     pub version: u32,
@@ -32,8 +39,11 @@ pub struct MigrationReport {
 }
 
 /// Prepares the database of `config` for this program, or upgrades it: roles, schema, tables,
-/// policies, and the context keys derived from `keys`. Idempotent, and safe from several processes
-/// at once.
+/// policies, functions, and the context keys derived from `keys`. Idempotent, and safe from several
+/// processes at once.
+///
+/// Functions that are not this program's, because somebody changed them or another program of the same
+/// schema version made them, are made anew. On the schema of a newer program nothing but keys is added.
 ///
 /// The URL logs in as an administrator: a superuser, or a role with `CREATEROLE` and `CREATE` on the
 /// database; straight on the server, not through a pooler.
@@ -221,13 +231,13 @@ async fn apply_missing(connection: &mut PgConnection, names: &Names) -> Result<V
                     format!(
                         "the migration {} was applied in another form than this program's; use \
                          the program that applied it, or a newer one",
-                        migration.name
+                        migration.script.name
                     ),
                 ));
             }
             None => {
                 apply(connection, names, migration).await?;
-                now.push(migration.name);
+                now.push(migration.script.name);
             }
         }
     }
@@ -241,12 +251,28 @@ async fn apply_missing(connection: &mut PgConnection, names: &Names) -> Result<V
         .await
         .map_err(error::statement)?;
     }
+    if functions::make_changed(connection, names).await? {
+        now.push("functions");
+    }
     Ok(now)
 }
 
 async fn apply(connection: &mut PgConnection, names: &Names, migration: &Migration) -> Result<()> {
-    let sql = names.fill_in(migration.sql);
-    let result = match migration.runs_as {
+    run_script(connection, names, &migration.script).await?;
+    sqlx::query("insert into schema_migration (version, name, checksum) values ($1, $2, $3)")
+        .bind(i64::from(migration.version))
+        .bind(migration.script.name)
+        .bind(migration.checksum())
+        .execute(&mut *connection)
+        .await
+        .map_err(error::statement)?;
+    Ok(())
+}
+
+/// Runs a script as the role that it is for, and is the owner before and after.
+async fn run_script(connection: &mut PgConnection, names: &Names, script: &Script) -> Result<()> {
+    let sql = names.fill_in(script.sql);
+    let result = match script.runs_as {
         RunsAs::Owner => run(connection, &sql).await,
         // The system role makes its functions itself, and may make nothing else afterwards.
         RunsAs::System => {
@@ -261,15 +287,7 @@ async fn apply(connection: &mut PgConnection, names: &Names, migration: &Migrati
             .await
         }
     };
-    result.map_err(|error| error.with_detail(format!("migration {}", migration.name)))?;
-    sqlx::query("insert into schema_migration (version, name, checksum) values ($1, $2, $3)")
-        .bind(i64::from(migration.version))
-        .bind(migration.name)
-        .bind(migration.checksum())
-        .execute(&mut *connection)
-        .await
-        .map_err(error::statement)?;
-    Ok(())
+    result.map_err(|error| error.with_detail(format!("migration {}", script.name)))
 }
 
 /// What a schema says of itself.

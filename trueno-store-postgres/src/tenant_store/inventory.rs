@@ -4,6 +4,7 @@
 //! digest and a bit in the scan's sighting: its row is neither written nor locked.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use data_encoding::HEXLOWER;
 use sha2::{Digest as _, Sha256};
@@ -42,11 +43,20 @@ struct Inventory {
     looks: i64,
 }
 
+/// Resources of one statement, and their JSON.
+struct Batch<'a> {
+    sent: Vec<Sent<'a>>,
+    /// Tags and attributes of all of them, one after the other.
+    json: String,
+}
+
 /// A resource as it is sent.
 struct Sent<'a> {
     resource: &'a Resource,
-    tags: String,
-    attributes: String,
+    /// Where its tags lie in the batch's JSON.
+    tags: Range<usize>,
+    /// Where its attributes lie there.
+    attributes: Range<usize>,
     digest: [u8; 32],
 }
 
@@ -102,7 +112,7 @@ pub(super) async fn put(
         let before = (inventory.next_ordinal, inventory.present);
         let mut rest = resources;
         while !rest.is_empty() {
-            let batch = batch(&mut rest)?;
+            let batch = Batch::take(&mut rest)?;
             put_batch(tx, look, &mut inventory, &batch).await?;
         }
         if (inventory.next_ordinal, inventory.present) != before {
@@ -177,41 +187,43 @@ async fn find(tx: &mut Tx, look: Look, kinds: &[&str], regions: &[&str]) -> Resu
         .collect()
 }
 
-/// Takes as many resources off `rest` as one statement holds: one at the least.
-fn batch<'a>(rest: &mut &'a [Resource]) -> Result<Vec<Sent<'a>>> {
-    let mut batch = Vec::with_capacity(rest.len().min(BATCH));
-    let mut bytes = 0;
-    while let Some((resource, others)) = rest.split_first() {
-        if batch.len() == BATCH || bytes >= BATCH_BYTES {
-            break;
+impl<'a> Batch<'a> {
+    /// Takes as many resources off `rest` as one statement holds: one at the least.
+    fn take(rest: &mut &'a [Resource]) -> Result<Self> {
+        let mut sent = Vec::with_capacity(rest.len().min(BATCH));
+        let mut json = Vec::new();
+        while let Some((resource, others)) = rest.split_first() {
+            if sent.len() == BATCH || json.len() >= BATCH_BYTES {
+                break;
+            }
+            let tags = write_json(&mut json, &resource.tags)?;
+            let attributes = write_json(&mut json, &resource.attributes)?;
+            let name = resource.name.as_deref();
+            let mut digest = Sha256::new();
+            // Lengths before texts: one reading only.
+            for text in [
+                name.unwrap_or_default().as_bytes(),
+                &json[tags.clone()],
+                &json[attributes.clone()],
+            ] {
+                digest.update((text.len() as u64).to_be_bytes());
+                digest.update(text);
+            }
+            digest.update([u8::from(name.is_some())]);
+            sent.push(Sent {
+                resource,
+                tags,
+                attributes,
+                digest: digest.finalize().into(),
+            });
+            *rest = others;
         }
-        let sent = Sent::new(resource)?;
-        bytes += sent.tags.len() + sent.attributes.len();
-        batch.push(sent);
-        *rest = others;
+        let json = String::from_utf8(json).map_err(not_json)?;
+        Ok(Self { sent, json })
     }
-    Ok(batch)
 }
 
 impl<'a> Sent<'a> {
-    fn new(resource: &'a Resource) -> Result<Self> {
-        let (tags, attributes) = (json(&resource.tags)?, json(&resource.attributes)?);
-        let mut digest = Sha256::new();
-        // Lengths before texts: one reading only.
-        let name = resource.name.as_deref();
-        for text in [name.unwrap_or_default(), &tags, &attributes] {
-            digest.update((text.len() as u64).to_be_bytes());
-            digest.update(text);
-        }
-        digest.update([u8::from(name.is_some())]);
-        Ok(Self {
-            resource,
-            tags,
-            attributes,
-            digest: digest.finalize().into(),
-        })
-    }
-
     fn native_id(&self) -> &'a str {
         &self.resource.reference.native_id
     }
@@ -221,22 +233,27 @@ impl<'a> Sent<'a> {
     }
 }
 
-fn json(value: &impl serde::Serialize) -> Result<String> {
-    serde_json::to_string(value).map_err(|source| {
-        Error::invalid("resource", "cannot be written as JSON").with_source(source)
-    })
+/// Appends a value. Answers where it lies.
+fn write_json(json: &mut Vec<u8>, value: &impl serde::Serialize) -> Result<Range<usize>> {
+    let start = json.len();
+    serde_json::to_writer(&mut *json, value).map_err(not_json)?;
+    Ok(start..json.len())
+}
+
+fn not_json(source: impl std::error::Error + Send + Sync + 'static) -> Error {
+    Error::invalid("resource", "cannot be written as JSON").with_source(source)
 }
 
 async fn put_batch(
     tx: &mut Tx,
     look: Look,
     inventory: &mut Inventory,
-    batch: &[Sent<'_>],
+    batch: &Batch<'_>,
 ) -> Result<()> {
-    let known = known(tx, look, inventory, batch).await?;
-    let mut seen = Vec::with_capacity(batch.len());
+    let known = known(tx, look, inventory, &batch.sent).await?;
+    let mut seen = Vec::with_capacity(batch.sent.len());
     let (mut new, mut changed) = (Vec::new(), Vec::new());
-    for (sent, known) in batch.iter().zip(known) {
+    for (sent, known) in batch.sent.iter().zip(known) {
         let ordinal = match known {
             Some(Known { ordinal, is }) => {
                 if is != Is::AsItWas {
@@ -257,8 +274,8 @@ async fn put_batch(
         };
         seen.push(ordinal);
     }
-    write(tx, look, inventory, Write::New, &new).await?;
-    write(tx, look, inventory, Write::Changed, &changed).await?;
+    write(tx, look, inventory, Write::New, &new, &batch.json).await?;
+    write(tx, look, inventory, Write::Changed, &changed, &batch.json).await?;
     sight(tx, look, inventory, &seen).await
 }
 
@@ -271,15 +288,19 @@ async fn known(
 ) -> Result<Vec<Option<Known>>> {
     // LATERAL with a limit: one look at the key for each, whatever the statistics say.
     let query = tx.query(
-        "select array_agg(4096 * r.chunk + r.bit order by n.nth) as ordinals,
-            array_agg(r.gone_at is not null order by n.nth) as gone,
-            array_agg(r.digest = n.digest order by n.nth) as unchanged
-         from unnest($3::text[], $4::bytea[]) with ordinality as n (native_id, digest, nth)
-         left join lateral (
-            select r.chunk, r.bit, r.digest, r.gone_at from resource r
-            where r.organization_id = $1 and r.inventory_id = $2 and r.native_id = n.native_id
-            limit 1
-         ) r on true",
+        "select array_agg(k.ordinal) as ordinals, array_agg(k.gone) as gone,
+            array_agg(k.unchanged) as unchanged
+         from (
+            select 4096 * r.chunk + r.bit as ordinal, r.gone_at is not null as gone,
+                r.digest = n.digest as unchanged
+            from unnest($3::text[], $4::bytea[]) with ordinality as n (native_id, digest, nth)
+            left join lateral (
+                select r.chunk, r.bit, r.digest, r.gone_at from resource r
+                where r.organization_id = $1 and r.inventory_id = $2 and r.native_id = n.native_id
+                limit 1
+            ) r on true
+            order by n.nth
+         ) k",
     );
     let row = inventory
         .bind(query, look)
@@ -318,6 +339,7 @@ async fn write(
     inventory: &Inventory,
     how: Write,
     dirty: &[(i64, &Sent<'_>)],
+    json: &str,
 ) -> Result<()> {
     fn column<'a, T>(
         dirty: &'a [(i64, &Sent<'_>)],
@@ -361,8 +383,8 @@ async fn write(
         .bind(column(dirty, |(_, sent)| sent.native_id()))
         .bind(column(dirty, |(_, sent)| sent.digest()))
         .bind(column(dirty, |(_, sent)| sent.resource.name.as_deref()))
-        .bind(column(dirty, |(_, sent)| sent.tags.as_str()))
-        .bind(column(dirty, |(_, sent)| sent.attributes.as_str()))
+        .bind(column(dirty, |(_, sent)| &json[sent.tags.clone()]))
+        .bind(column(dirty, |(_, sent)| &json[sent.attributes.clone()]))
         .execute(tx.connection())
         .await
         .map_err(error::statement)?;

@@ -1,0 +1,159 @@
+-- Run as @owner@. Work in the organization that the caller's transaction entered. No definer functions:
+-- each can do no more than its caller.
+--
+-- | function | who |
+-- |---|---|
+-- | enqueue | app, processor |
+-- | end_looks | processor |
+
+-- Enqueues. Answers in the order of its arguments. An id that is in use, live or finished, raises TR003
+-- and nothing is enqueued. ON CONFLICT looks within one organization only: the key starts with it.
+create or replace function enqueue(
+    the_ids uuid[], the_kinds text[], the_payload_versions bigint[], the_payloads jsonb[],
+    the_dedupe_keys text[], the_priorities smallint[], the_run_ats timestamptz[],
+    the_max_attempts bigint[]
+) returns table (created boolean, job_id uuid)
+language plpgsql volatile
+set search_path = pg_catalog, "@schema@", pg_temp as $$
+declare
+    organization uuid := current_organization();
+    -- One moment for the batch, so that jobs to run at once keep the order of their ids.
+    moment timestamptz := clock_timestamp();
+begin
+    for i in 1 .. cardinality(the_ids) loop
+        perform from job where job.organization_id = organization and job.id = the_ids[i]
+            union all
+            select from job_history h where h.organization_id = organization and h.id = the_ids[i];
+        if found then
+            raise exception using errcode = 'TR003', message = 'the job id is in use';
+        end if;
+        created := false;
+        job_id := null;
+        -- Goes round again where the job that had the key ended in between.
+        while job_id is null loop
+            insert into job (
+                organization_id, id, kind, payload_version, payload, dedupe_key, priority, run_at,
+                max_attempts, status, created_at
+            ) values (
+                organization, the_ids[i], the_kinds[i], the_payload_versions[i], the_payloads[i],
+                the_dedupe_keys[i], the_priorities[i], coalesce(the_run_ats[i], moment),
+                the_max_attempts[i], 'queued', moment
+            ) on conflict (organization_id, kind, dedupe_key) where dedupe_key is not null do nothing
+            returning job.id into job_id;
+            created := job_id is not null;
+            if not created then
+                select job.id into job_id from job
+                    where job.organization_id = organization and job.kind = the_kinds[i]
+                        and job.dedupe_key = the_dedupe_keys[i];
+            end if;
+        end loop;
+        return next;
+    end loop;
+end $$;
+
+-- Ends looks of a scan at inventories of an account. A complete one leaves behind what the scan did
+-- not see, which is gone from then on, and then stands for its sightings. Any other one only drops
+-- what says nothing any more. Inventories that do not exist have nothing to say.
+create or replace function end_looks(
+    the_account uuid, the_scan uuid, the_kinds text[], the_regions text[], are_complete boolean[]
+) returns void
+language plpgsql volatile
+set search_path = pg_catalog, "@schema@", pg_temp as $$
+declare
+    organization uuid := current_organization();
+    the record;
+    there bigint;
+    latest_of_all bigint;
+    stands_for_all boolean;
+begin
+    -- One by one, so that the rows of each are found by the key whatever the statistics say.
+    for the in
+        select i.id, i.present, i.looks, i.scan_id, i.looked_at, e.is_complete
+        from unnest(the_kinds, the_regions, are_complete) as e (kind, region, is_complete)
+        join inventory i on i.organization_id = organization and i.account_id = the_account
+            and i.kind = e.kind and i.region = e.region
+        order by i.kind, i.region
+        for no key update of i
+    loop
+        stands_for_all := false;
+        if the.is_complete then
+            there := the.present;
+            select coalesce(sum(bit_count(s.latest)), 0) into latest_of_all from sighting s
+                where s.organization_id = organization and s.inventory_id = the.id
+                    and s.scan_id = the_scan;
+            -- Most looks leave nothing behind, which counting tells.
+            if latest_of_all < there then
+                with gone as (
+                    update resource r set
+                        gone_at = clock_timestamp(),
+                        -- A row that is gone speaks for itself.
+                        (last_scan_id, last_seen_at) = (
+                            select
+                                case
+                                    when s.scan_id is not null then s.scan_id
+                                    when the.looks > r.looks then the.scan_id
+                                    else r.last_scan_id
+                                end,
+                                case
+                                    when s.scan_id is not null then s.seen_at
+                                    when the.looks > r.looks then the.looked_at
+                                    else r.last_seen_at
+                                end
+                            from (select) one
+                            left join sighting s on s.organization_id = organization
+                                and s.inventory_id = the.id and s.chunk = r.chunk
+                                and get_bit(s.latest, r.bit) = 1
+                        )
+                    where r.organization_id = organization and r.inventory_id = the.id
+                        and r.gone_at is null
+                        and not exists (
+                            select from sighting s
+                            where s.organization_id = organization and s.inventory_id = the.id
+                                and s.chunk = r.chunk and s.scan_id = the_scan
+                                and get_bit(s.seen, r.bit) = 1
+                        )
+                        -- What an earlier complete look of the same scan saw, it saw.
+                        and not (the.looks > r.looks and the.scan_id = the_scan)
+                    returning r.chunk, r.bit
+                ), forgotten as (
+                    update sighting s set latest = s.latest & ~g.bits
+                    from (
+                        select gone.chunk,
+                            bit_or(set_bit(repeat('0', 4096)::bit(4096), gone.bit, 1)) as bits
+                        from gone group by gone.chunk
+                    ) g
+                    where s.organization_id = organization and s.inventory_id = the.id
+                        and s.chunk = g.chunk and bit_count(s.latest & g.bits) > 0
+                )
+                select the.present - count(*) into there from gone;
+            end if;
+            -- Where other scans saw some of it later, sightings go on to say who saw what.
+            stands_for_all := latest_of_all = there;
+            update inventory i set
+                present = there,
+                looks = i.looks + case when stands_for_all then 1 else 0 end,
+                scan_id = case when stands_for_all then the_scan else i.scan_id end,
+                looked_at = case when stands_for_all then clock_timestamp() else i.looked_at end
+                where i.organization_id = organization and i.id = the.id;
+        end if;
+        delete from sighting s
+            where s.organization_id = organization and s.inventory_id = the.id
+                and case
+                    when s.scan_id = the_scan then stands_for_all
+                    else bit_count(s.latest) = 0 and not exists (
+                        select from scan c
+                        where c.organization_id = organization and c.id = s.scan_id
+                            and c.status in ('queued', 'running')
+                    )
+                end;
+    end loop;
+end $$;
+
+revoke all on function
+    enqueue(uuid[], text[], bigint[], jsonb[], text[], smallint[], timestamptz[], bigint[]),
+    end_looks(uuid, uuid, text[], text[], boolean[])
+    from public, "@system@", "@app@", "@processor@", "@sequencer@";
+grant execute on function
+    enqueue(uuid[], text[], bigint[], jsonb[], text[], smallint[], timestamptz[], bigint[])
+    to "@app@", "@processor@";
+grant execute on function end_looks(uuid, uuid, text[], text[], boolean[]) to "@processor@";

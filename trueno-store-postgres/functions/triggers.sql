@@ -1,0 +1,21 @@
+-- Run as @owner@, after across.sql, whose functions these call. They keep what work across
+-- organizations looks things up by (0008_organizations), and the counts of findings (0007_findings).
+
+create or replace trigger member_lookup_of_inserts after insert on member
+    for each row execute function keep_member_lookup();
+create or replace trigger exception_due_of_inserts after insert on finding_exception
+    for each row execute function keep_exception_due();
+create or replace trigger exception_due_of_updates after update of status on finding_exception
+    for each row execute function keep_exception_due();
+create or replace trigger audit_outbox_of_inserts after insert on audit_staged
+    for each row execute function keep_audit_outbox();
+
+create or replace trigger finding_counts_of_inserts after insert on finding
+    referencing new table as new_rows
+    for each statement execute function keep_finding_counts();
+create or replace trigger finding_counts_of_updates after update on finding
+    referencing old table as old_rows new table as new_rows
+    for each statement execute function keep_finding_counts();
+create or replace trigger finding_counts_of_deletes after delete on finding
+    referencing old table as old_rows
+    for each statement execute function keep_finding_counts();
