@@ -8,7 +8,7 @@
 import json
 import pathlib
 import sys
-from collections import namedtuple
+from collections import Counter, namedtuple
 
 # A missing one is an error. With a filter, only tests whose names contain it.
 Program = namedtuple("Program", "package name filter shows")
@@ -73,6 +73,26 @@ def table(header, body):
     return "".join("| " + " | ".join(line) + " |\n" for line in lines)
 
 
+def subject(name):
+    """What is named one by one elsewhere: the store's own statements, by their places in the source."""
+    if name.startswith("src/"):
+        return "the store's own statements"
+    if name.startswith(("information_schema.", "pg_")):
+        return "the server's catalogs"
+    return name
+
+
+def counted(lines):
+    """Cases that were reported group by group: in all, and by each thing that tells groups apart."""
+    text = "\n" + table(["figure", "value"], [["cases", str(sum(line["cases"] for line in lines))]])
+    for by in sorted({name for line in lines for name in line} - {"cases"}):
+        sums = Counter()
+        for line in lines:
+            sums[subject(line[by])] += line["cases"]
+        text += "\n" + table([by, "cases"], [[cell(name), str(sums[name])] for name in sorted(sums)])
+    return text
+
+
 def render(report, document):
     lines = [json.loads(line) for line in pathlib.Path(report).read_text().splitlines()]
     passed = {}
@@ -108,6 +128,9 @@ def render(report, document):
     text += table(["program", "what it shows", "tests passed"], body)
     for proof in sorted(proofs):
         text += f"\n## {proof[:1].upper()}{proof[1:]}\n"
+        if all("cases" in figures for figures in proofs[proof]):
+            text += counted(proofs[proof])
+            continue
         for figures in proofs[proof]:
             text += "\n" + table(["figure", "value"], [list(row) for row in rows(figures)])
     path = pathlib.Path(document)
