@@ -1,4 +1,5 @@
--- Run as @owner@. Closes what tables told of other organizations without giving a row away.
+-- Run as @owner@. Closes what tables told of other organizations without giving a row away, and what
+-- roles could do beyond their part.
 
 do $$
 declare
@@ -35,3 +36,26 @@ begin
         execute format('alter table %s %s', the.name, keeps_none);
     end loop;
 end $$;
+
+-- Who acted is not the application's to choose: members act through the app, jobs through the processor,
+-- and the system through definer functions alone.
+do $$
+declare
+    name text;
+begin
+    foreach name in array array['audit_staged', 'finding_change'] loop
+        execute format(
+            'create policy actor_of_app on %I as restrictive for insert to "@app@"
+                with check (actor_kind = ''member'')', name
+        );
+        execute format(
+            'create policy actor_of_processor on %I as restrictive for insert to "@processor@"
+                with check (actor_kind = ''processor'')', name
+        );
+    end loop;
+end $$;
+
+-- Events are only ever added, and definer functions have what they use.
+revoke update, delete on audit_staged from "@system@";
+revoke insert on cloud_account, scan, job from "@system@";
+revoke update on job_history, member from "@system@";

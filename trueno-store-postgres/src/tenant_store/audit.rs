@@ -29,7 +29,7 @@ impl AuditReads for PgReadView {
     }
 }
 
-/// Newest first. The columns are named: the position in the outbox is not the app's to read.
+/// Newest first.
 async fn audit_events(
     tx: &mut Tx,
     organization: OrganizationId,

@@ -237,7 +237,6 @@ pub(crate) struct Lease {
     pub(crate) session: String,
 }
 
-/// A login that is a member of `role` and nothing else: what an attacker is in production.
 /// Nothing but the statements takes locks: the server's own maintenance comes to one of the two
 /// databases and not to the other, and who waits for it would be told apart.
 const UNDISTURBED: &str = "do $$ declare name text; begin
@@ -248,6 +247,7 @@ const UNDISTURBED: &str = "do $$ declare name text; begin
     end loop;
  end $$";
 
+/// A login that is a member of `role` and nothing else: what an attacker is in production.
 fn login(role: Role) -> String {
     format!("attacker_of_{}", role.name())
 }

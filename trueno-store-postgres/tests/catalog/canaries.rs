@@ -215,6 +215,14 @@ const CANARIES: &[Canary] = &[
         &["policy_for_public: bird.across", "tenant_policies: bird"],
     ),
     Canary(
+        "drop policy actor_of_app on audit_staged",
+        &["actor_policies: audit_staged"],
+    ),
+    Canary(
+        "alter policy actor_of_processor on finding_change with check (true)",
+        &["actor_policies: finding_change"],
+    ),
+    Canary(
         "create policy anyone on worker_session to public using (true)",
         &["policy_for_public: worker_session.anyone"],
     ),

@@ -331,3 +331,46 @@ pub(crate) async fn nothing_of_a_signature_shows_in_the_servers_activity(way: Wa
     drop(view);
     assert!(!format!("{store:?}").contains("postgres://"));
 }
+
+/// Members act through the app and jobs through the processor, whatever the statement says.
+pub(crate) async fn nobody_says_that_somebody_else_acted(way: Way) {
+    let case = two(way).await;
+    let lease = case.world.claim(1).await.remove(0).reference();
+    let mut app = way.injected(&case.database, "app").await;
+    let mut processor = way.injected(&case.database, "processor").await;
+    let held = format!(
+        "select trueno.enter_lease('{}', '{}', '{}', '{}')",
+        lease.organization, lease.job, lease.token, lease.session
+    );
+    for kind in ["member", "processor", "system"] {
+        let event = |organization: OrganizationId| {
+            let actor = match kind {
+                "system" => "null".to_owned(),
+                _ => format!("'{}'", uuid::Uuid::nil()),
+            };
+            format!(
+                "insert into trueno.audit_staged (
+                    organization_id, id, actor_kind, actor_id, action, targets, details
+                 ) values ('{organization}', gen_random_uuid(), '{kind}', {actor}, 'made.up', '[]', '{{}}')"
+            )
+        };
+        app.execute("begin").await.unwrap();
+        let mac = signature(way, &mut app, "test", case.one).await;
+        let entered = enter("test", case.one, &mac);
+        app.execute(AssertSqlSafe(entered)).await.unwrap();
+        let refused = sqlstate(&mut app, &event(case.one)).await;
+        let wanted = (kind != "member").then_some(FORBIDDEN);
+        assert_eq!(refused.as_deref(), wanted, "the app, of a {kind}");
+        app.execute("rollback").await.unwrap();
+
+        processor.execute("begin").await.unwrap();
+        processor
+            .execute(AssertSqlSafe(held.as_str()))
+            .await
+            .unwrap();
+        let refused = sqlstate(&mut processor, &event(lease.organization)).await;
+        let wanted = (kind != "processor").then_some(FORBIDDEN);
+        assert_eq!(refused.as_deref(), wanted, "the processor, of a {kind}");
+        processor.execute("rollback").await.unwrap();
+    }
+}

@@ -30,6 +30,7 @@ macro_rules! every_case {
             a_rollback_takes_the_context_with_it,
             injected_sql_sees_and_becomes_no_other_organization,
             the_processor_enters_with_a_lease_and_with_nothing_else,
+            nobody_says_that_somebody_else_acted,
             nothing_of_a_signature_shows_in_the_servers_activity,
         }
     };

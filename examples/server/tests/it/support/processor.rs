@@ -1,6 +1,5 @@
 //! A `trueno-processor` of the test's own.
 
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::SystemTime;
@@ -60,18 +59,19 @@ pub(crate) fn command(user: &User, endpoint: &str, store: &str) -> Command {
     command
 }
 
-/// Cargo builds the binaries of a test's own package only. Another package's has to be there, and
-/// not older than its sources. `cargo test --workspace` makes it anew; what `cargo build` left has a
-/// list of its sources beside it (`PROGRAM: SOURCE SOURCE …`, blanks escaped), which is checked.
+/// Cargo builds the binaries of a test's own package only: another package's has to be there.
+/// `cargo test --workspace` makes it anew. What `cargo build` made last has a list of its sources beside
+/// it (`PROGRAM: SOURCE SOURCE …`, blanks escaped), and none of them may be newer.
 fn program() -> PathBuf {
     let program = Path::new(env!("CARGO_BIN_EXE_trueno")).with_file_name("trueno-processor");
     let build = "run: cargo build -p trueno-processor";
     let made = modified(&program).unwrap_or_else(|| panic!("trueno-processor is missing; {build}"));
-    let list = match std::fs::read_to_string(program.with_extension("d")) {
-        Ok(list) => list,
-        Err(error) if error.kind() == ErrorKind::NotFound => return program,
-        Err(error) => panic!("{error}"),
-    };
+    let list = program.with_extension("d");
+    // Cargo writes the list after the program: an older one is of another program.
+    if modified(&list).is_none_or(|written| written < made) {
+        return program;
+    }
+    let list = std::fs::read_to_string(list).unwrap();
     let (_, sources) = list.split_once(": ").unwrap();
     let sources = sources.replace("\\ ", "\0");
     for source in sources.split_whitespace() {
