@@ -107,15 +107,14 @@ impl RowExt for PgRow {
     }
 }
 
-/// An actor as its two columns.
+/// An actor as its two columns. The system is none here: it acts through functions of the database.
 pub(crate) fn actor(actor: Actor) -> Result<(&'static str, Option<Uuid>)> {
     match actor {
         Actor::Member { user } => Ok(("member", Some(user.as_uuid()))),
         Actor::Processor { job } => Ok(("processor", Some(job.as_uuid()))),
-        Actor::System => Ok(("system", None)),
         _ => Err(Error::new(
             ErrorKind::Unsupported,
-            "this store does not know such an actor",
+            "this store writes what members and processors did, and nobody else",
         )
         .with_applied(Applied::No)),
     }

@@ -176,6 +176,9 @@ fn while_the_store_is_gone_requests_are_told_so_and_afterwards_both_go_on() {
     let mut world = World::new();
     let scans = world.connect();
     let mut processor = world.processor();
+    // Both are there: one that starts without a store says so and ends.
+    let path = world.request(&scans);
+    world.result(&path, &mut processor);
     for way in [Way::Cut, Way::Silent] {
         world.gate.set(way);
         for (method, path) in [("GET", "/v1/scans"), ("POST", scans.as_str())] {
