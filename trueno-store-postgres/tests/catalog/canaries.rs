@@ -223,6 +223,15 @@ const CANARIES: &[Canary] = &[
         &["actor_policies: finding_change"],
     ),
     Canary(
+        "create policy actor_of_app on bird as restrictive for insert to @roles@_app
+            with check (true)",
+        &["actor_policies: bird"],
+    ),
+    Canary(
+        "create policy actor_of_app on bird for insert to @roles@_app with check (true)",
+        &["actor_policies: bird", "several_policies: bird: app", "tenant_policies: bird"],
+    ),
+    Canary(
         "create policy anyone on worker_session to public using (true)",
         &["policy_for_public: worker_session.anyone"],
     ),

@@ -41,7 +41,9 @@ pub(crate) const RULES: [Rule; 5] = [
                     from (values ('( SELECT trueno.current_organization() '
                         || 'AS current_organization)')) c (context)
                 ) w (same, entered)
-                where p.polrelid = t.oid and p.polname not in ('actor_of_app', 'actor_of_processor')
+                -- Those that narrow what may be added have a rule of their own.
+                where p.polrelid = t.oid
+                    and (p.polpermissive or p.polname not in ('actor_of_app', 'actor_of_processor'))
             ) p on true
             where case when t.partition then p.policies > 0
                 else p.policies <> 2 or p.tenant <> 1 or p.across <> 1 end",
@@ -51,17 +53,23 @@ pub(crate) const RULES: [Rule; 5] = [
         says: "a table that says who acted has two restrictive policies: the app adds rows of members \
                only, and the processor of the processor; there are no others like them",
         sql: "select t.name from tenant t
-            where exists (
-                select from pg_attribute a
+            cross join lateral (
+                select count(*) filter (
+                    where not p.polpermissive and p.polcmd = 'a' and exists (
+                        select from role r
+                        join (values ('app', 'member'), ('processor', 'processor')) w (role, kind)
+                            on w.role = r.name
+                        where p.polname = 'actor_of_' || w.role and p.polroles = array[r.oid]
+                            and pg_get_expr(p.polwithcheck, p.polrelid)
+                                = '(actor_kind = ''' || w.kind || '''::text)'
+                    )
+                ) as right_ones, count(*) as like_them
+                from pg_policy p
+                where p.polrelid = t.oid and p.polname in ('actor_of_app', 'actor_of_processor')
+            ) p
+            where (p.right_ones, p.like_them) <> (
+                select count(*) * 2, count(*) * 2 from pg_attribute a
                 where a.attrelid = t.oid and a.attname = 'actor_kind' and not a.attisdropped
-            ) is distinct from (
-                select count(*) = 2 from pg_policy p
-                join (values ('app', 'member'), ('processor', 'processor')) w (role, kind)
-                    on p.polname = 'actor_of_' || w.role
-                    and pg_get_expr(p.polwithcheck, p.polrelid)
-                        = '(actor_kind = ''' || w.kind || '''::text)'
-                join role r on r.name = w.role and p.polroles = array[r.oid]
-                where p.polrelid = t.oid and not p.polpermissive and p.polcmd = 'a'
             )",
     },
     Rule {

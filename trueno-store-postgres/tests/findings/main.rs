@@ -8,6 +8,8 @@
     reason = "test code fails by panicking, and prints its seeds"
 )]
 
+mod checks;
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::sync::Arc;
@@ -15,22 +17,18 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Executor as _, Row as _};
-use support::{Database, harness, sqlstate};
+use support::{Database, harness};
 use trueno_core::access::{Action, OrgScope};
 use trueno_core::error::ErrorKind;
 use trueno_core::id::{FindingId, IdSource};
 use trueno_core::model::{
-    ChangeOfFinding, CloudAccount, EventDraft, ExceptionStatus, Finding, FindingDraft,
-    FindingStatus, Role,
+    ChangeOfFinding, CloudAccount, EventDraft, Finding, FindingDraft, FindingStatus, Role,
 };
 use trueno_core::port::tenant_store::{FindingCount, TagFilter};
 use trueno_core::port::{Count, ExceptionFilter, FindingFilter, PageRequest};
 use trueno_core::state::exception::ExceptionDecision;
-use trueno_core::state::finding::{self as machine, FindingEvent, FindingStep};
+use trueno_core::state::finding::{self as machine, FindingStep};
 use trueno_testkit::fixtures::{RunningScan, Team, Tenant, World, finding};
-
-const UNIQUE: &str = "23505";
-const CHECK: &str = "23514";
 
 async fn world() -> (World, Database) {
     let harness = harness().await;
@@ -251,97 +249,6 @@ async fn the_kept_counts_are_the_truth_after_any_steps_and_after_folding() {
         let filter = FindingFilter::default().standing();
         assert_eq!(view.count_findings(&filter).await.unwrap(), standing);
     }
-}
-
-/// Runs a statement in a transaction that is rolled back. Answers the SQLSTATE it is refused with.
-async fn tried(admin: &mut PgConnection, sql: &str) -> Option<String> {
-    admin.execute("begin").await.unwrap();
-    let answer = sqlstate(admin, sql).await;
-    admin.execute("rollback").await.unwrap();
-    answer
-}
-
-#[tokio::test]
-async fn the_checks_of_the_history_allow_what_the_machine_allows() {
-    let (w, database) = world().await;
-    let tenant = w.organization().await;
-    let found = w.new_finding(&tenant).await;
-    let mut admin = database.admin().await;
-    let events = [
-        FindingEvent::Found,
-        FindingEvent::Gone,
-        FindingEvent::Step(FindingStep::Acknowledge),
-        FindingEvent::Step(FindingStep::Start),
-        FindingEvent::Step(FindingStep::PutBack),
-        FindingEvent::Suppressed,
-        FindingEvent::ExceptionEnded,
-    ];
-    for from in FindingStatus::ALL {
-        for to in FindingStatus::ALL {
-            let allowed = from != to
-                && events
-                    .iter()
-                    .any(|event| machine::apply(*from, *event).is_ok_and(|step| step.to == *to));
-            let sql = format!(
-                "insert into trueno.finding_change (
-                    organization_id, finding_id, version, actor_kind, change, from_status, to_status
-                 ) values ('{}', '{}', 99, 'system', 'status', '{from}', '{to}')",
-                tenant.id, found.id
-            );
-            let refused = tried(&mut admin, &sql).await;
-            let wanted = (!allowed).then_some(CHECK);
-            assert_eq!(refused.as_deref(), wanted, "{from} to {to}");
-        }
-        let sql = format!(
-            "insert into trueno.finding_change (
-                organization_id, finding_id, version, actor_kind, change, to_status
-             ) values ('{}', '{}', 99, 'system', 'status', '{from}')",
-            tenant.id, found.id
-        );
-        let refused = tried(&mut admin, &sql).await;
-        let wanted = (*from != machine::FIRST).then_some(CHECK);
-        assert_eq!(refused.as_deref(), wanted, "first {from}");
-    }
-}
-
-#[tokio::test]
-async fn the_checks_of_exceptions_allow_what_the_machine_allows() {
-    let (w, database) = world().await;
-    let tenant = w.organization().await;
-    let found = w.new_finding(&tenant).await;
-    let exception = w.new_exception(found.id).await;
-    let exception = w.request(&tenant.findings, exception).await.unwrap();
-    let mut admin = database.admin().await;
-    for status in ExceptionStatus::ALL {
-        for (approver, decided) in [("null", false), ("gen_random_uuid()", true)] {
-            let sql = format!(
-                "update trueno.finding_exception set status = '{status}', approver = {approver}"
-            );
-            let allowed = match status {
-                ExceptionStatus::Requested => !decided,
-                ExceptionStatus::Approved | ExceptionStatus::Rejected => decided,
-                _ => true,
-            };
-            let refused = tried(&mut admin, &sql).await;
-            let wanted = (!allowed).then_some(CHECK);
-            assert_eq!(refused.as_deref(), wanted, "{status}, {approver}");
-        }
-        let again = format!(
-            "insert into trueno.finding_exception (
-                organization_id, id, finding_id, reason, requester, approver, status, expires_at
-             ) select organization_id, gen_random_uuid(), finding_id, reason, requester,
-                case when '{status}' in ('approved', 'rejected') then gen_random_uuid() end,
-                '{status}', expires_at
-             from trueno.finding_exception"
-        );
-        let refused = tried(&mut admin, &again).await;
-        let wanted = status.is_live().then_some(UNIQUE);
-        assert_eq!(refused.as_deref(), wanted, "a second one: {status}");
-    }
-    let own = "update trueno.finding_exception set status = 'approved', approver = requester";
-    let refused = tried(&mut admin, own).await;
-    assert_eq!(refused.as_deref(), Some(CHECK), "P11: by its requester");
-    assert_eq!(exception.status, ExceptionStatus::Requested);
 }
 
 #[tokio::test]
