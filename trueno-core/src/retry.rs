@@ -17,6 +17,18 @@ impl Backoff {
         Self { base, cap }
     }
 
+    /// The largest wait after the first failure.
+    #[must_use]
+    pub const fn base(&self) -> Duration {
+        self.base
+    }
+
+    /// The largest wait of all.
+    #[must_use]
+    pub const fn cap(&self) -> Duration {
+        self.cap
+    }
+
     /// The longest wait after `failures` failed attempts (1 for the first).
     #[must_use]
     pub fn ceiling(&self, failures: u32) -> Duration {

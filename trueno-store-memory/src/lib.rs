@@ -26,6 +26,10 @@
 //! table's index. Counts and recommendations are worked out whenever they are asked for. Finished
 //! jobs and audit events stay for as long as the store does.
 //!
+//! A claim looks at the organization and the job that are next and at no other, however many wait or
+//! are held back. Two organizations that wait are never further apart than one job of each, by their
+//! weights. A quota is exact, but for units of work that are open at the same time.
+//!
 //! # Example
 //! ```
 //! use std::sync::Arc;

@@ -28,7 +28,7 @@ struct Shared {
     clock: SharedClock,
     ids: IdSource,
     database: Mutex<Database>,
-    /// Changes whenever a job becomes due by something that happened here.
+    /// Changes whenever there is work by something that happened here.
     work: watch::Sender<u64>,
 }
 
@@ -48,11 +48,19 @@ impl MemoryStore {
         }
     }
 
-    /// Runs `step` on the data, alone, at the store's present moment.
+    /// Runs `step` on the data, alone, at the store's present moment. Hints that there may be work
+    /// where it let an organization begin jobs that could not.
     pub(crate) fn with<T>(&self, step: impl FnOnce(&mut Database, Timestamp) -> T) -> T {
-        let mut database = self.shared.database.lock();
-        let now = database.advance_to(self.shared.clock.now());
-        step(&mut database, now)
+        let (answer, opened) = {
+            let mut database = self.shared.database.lock();
+            let now = database.advance_to(self.shared.clock.now());
+            let answer = step(&mut database, now);
+            (answer, database.queue.take_opened())
+        };
+        if opened {
+            self.wake();
+        }
+        answer
     }
 
     /// The store's present moment.

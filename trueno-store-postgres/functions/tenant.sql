@@ -6,12 +6,19 @@
 -- | enqueue | app, processor |
 -- | end_looks | processor |
 
--- Enqueues. Answers in the order of its arguments. An id that is in use, live or finished, raises TR003
--- and nothing is enqueued. ON CONFLICT looks within one organization only: the key starts with it.
+drop function if exists enqueue(
+    uuid[], text[], bigint[], jsonb[], text[], smallint[], timestamptz[], bigint[]
+); -- until 10
+
+-- Enqueues. Answers in the order of its arguments. An id that is in use, live or finished, raises TR003,
+-- and an organization that has as many live jobs as it may, TR005, where it is held to that; nothing is
+-- enqueued then. ON CONFLICT looks within one organization only: the key starts with it.
 create or replace function enqueue(
     the_ids uuid[], the_kinds text[], the_payload_versions bigint[], the_payloads jsonb[],
     the_dedupe_keys text[], the_priorities smallint[], the_run_ats timestamptz[],
-    the_max_attempts bigint[]
+    the_max_attempts bigint[], the_concurrency_keys text[], the_concurrency_limits bigint[],
+    the_timeouts_ms bigint[], the_backoff_bases_ms bigint[], the_backoff_caps_ms bigint[],
+    is_limited boolean
 ) returns table (created boolean, job_id uuid)
 language plpgsql volatile
 set search_path = pg_catalog, "@schema@", pg_temp as $$
@@ -19,11 +26,50 @@ declare
     organization uuid := current_organization();
     -- One moment for the batch, so that jobs to run at once keep the order of their ids.
     moment timestamptz := clock_timestamp();
+    quota record;
+    inserted bigint;
 begin
+    if is_limited then
+        select * into quota from queue_quota();
+        if found and quota.live + cardinality(the_ids) > quota.max_live then
+            raise exception using errcode = 'TR005', message = format(
+                'the organization has %s jobs waiting or running, and its quota is %s: wait for some '
+                'to end, or raise max_live', quota.live, quota.max_live
+            );
+        end if;
+    end if;
+    perform from unnest(the_ids) n (id)
+        join job_history h on h.organization_id = organization and h.id = n.id;
+    if found then
+        raise exception using errcode = 'TR003', message = 'the job id is in use';
+    end if;
+    if array_remove(the_dedupe_keys, null) = '{}' then
+        insert into job (
+            organization_id, id, kind, payload_version, payload, priority, run_at, max_attempts,
+            status, created_at, concurrency_key, concurrency_limit, timeout_ms, backoff_base_ms,
+            backoff_cap_ms
+        )
+            select organization, n.id, n.kind, n.payload_version, n.payload, n.priority,
+                coalesce(n.run_at, moment), n.max_attempts, 'queued', moment, n.concurrency_key,
+                n.concurrency_limit, n.timeout_ms, n.backoff_base_ms, n.backoff_cap_ms
+            from unnest(
+                the_ids, the_kinds, the_payload_versions, the_payloads, the_priorities, the_run_ats,
+                the_max_attempts, the_concurrency_keys, the_concurrency_limits, the_timeouts_ms,
+                the_backoff_bases_ms, the_backoff_caps_ms
+            ) as n (
+                id, kind, payload_version, payload, priority, run_at, max_attempts, concurrency_key,
+                concurrency_limit, timeout_ms, backoff_base_ms, backoff_cap_ms
+            )
+            on conflict (organization_id, id) do nothing;
+        get diagnostics inserted = row_count;
+        if inserted < cardinality(the_ids) then
+            raise exception using errcode = 'TR003', message = 'the job id is in use';
+        end if;
+        return query select true, n.id from unnest(the_ids) with ordinality n (id, nth) order by n.nth;
+        return;
+    end if;
     for i in 1 .. cardinality(the_ids) loop
-        perform from job where job.organization_id = organization and job.id = the_ids[i]
-            union all
-            select from job_history h where h.organization_id = organization and h.id = the_ids[i];
+        perform from job where job.organization_id = organization and job.id = the_ids[i];
         if found then
             raise exception using errcode = 'TR003', message = 'the job id is in use';
         end if;
@@ -33,11 +79,14 @@ begin
         while job_id is null loop
             insert into job (
                 organization_id, id, kind, payload_version, payload, dedupe_key, priority, run_at,
-                max_attempts, status, created_at
+                max_attempts, status, created_at, concurrency_key, concurrency_limit, timeout_ms,
+                backoff_base_ms, backoff_cap_ms
             ) values (
                 organization, the_ids[i], the_kinds[i], the_payload_versions[i], the_payloads[i],
                 the_dedupe_keys[i], the_priorities[i], coalesce(the_run_ats[i], moment),
-                the_max_attempts[i], 'queued', moment
+                the_max_attempts[i], 'queued', moment, the_concurrency_keys[i],
+                the_concurrency_limits[i], the_timeouts_ms[i], the_backoff_bases_ms[i],
+                the_backoff_caps_ms[i]
             ) on conflict (organization_id, kind, dedupe_key) where dedupe_key is not null do nothing
             returning job.id into job_id;
             created := job_id is not null;
@@ -150,10 +199,16 @@ begin
 end $$;
 
 revoke all on function
-    enqueue(uuid[], text[], bigint[], jsonb[], text[], smallint[], timestamptz[], bigint[]),
+    enqueue(
+        uuid[], text[], bigint[], jsonb[], text[], smallint[], timestamptz[], bigint[], text[],
+        bigint[], bigint[], bigint[], bigint[], boolean
+    ),
     end_looks(uuid, uuid, text[], text[], boolean[])
     from public, "@system@", "@app@", "@processor@", "@sequencer@";
 grant execute on function
-    enqueue(uuid[], text[], bigint[], jsonb[], text[], smallint[], timestamptz[], bigint[])
+    enqueue(
+        uuid[], text[], bigint[], jsonb[], text[], smallint[], timestamptz[], bigint[], text[],
+        bigint[], bigint[], bigint[], bigint[], boolean
+    )
     to "@app@", "@processor@";
 grant execute on function end_looks(uuid, uuid, text[], text[], boolean[]) to "@processor@";

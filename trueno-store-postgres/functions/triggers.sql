@@ -19,3 +19,13 @@ create or replace trigger finding_counts_of_updates after update on finding
 create or replace trigger finding_counts_of_deletes after delete on finding
     referencing old table as old_rows
     for each statement execute function keep_finding_counts();
+
+create or replace trigger queue_note_of_inserts after insert on job
+    referencing new table as new_rows
+    for each statement execute function note_added();
+create or replace trigger queue_note_of_deletes after delete on job
+    referencing old table as old_rows
+    for each statement execute function note_gone();
+create or replace trigger queue_note_of_updates after update of status on job
+    for each row when (old.status = 'running' and new.status <> 'running')
+    execute function note_waiting_again();

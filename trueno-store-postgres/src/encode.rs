@@ -35,6 +35,10 @@ pub(crate) trait RowExt {
     fn count<T: TryFrom<i64>>(&self, column: &str) -> Result<T>
     where
         T::Error: std::error::Error + Send + Sync + 'static;
+    /// A count of [`i64`]s, or null.
+    fn count_opt<T: TryFrom<i64>>(&self, column: &str) -> Result<Option<T>>
+    where
+        T::Error: std::error::Error + Send + Sync + 'static;
     /// A JSON value.
     fn json<T: DeserializeOwned>(&self, column: &str) -> Result<T>;
     /// Whoever acted, from the columns `PREFIX_kind` and `PREFIX_id`.
@@ -89,6 +93,15 @@ impl RowExt for PgRow {
     {
         let number: i64 = self.try_get(column).map_err(error::statement)?;
         T::try_from(number).map_err(|source| error::corrupt(column, source))
+    }
+
+    fn count_opt<T: TryFrom<i64>>(&self, column: &str) -> Result<Option<T>>
+    where
+        T::Error: std::error::Error + Send + Sync + 'static,
+    {
+        let number: Option<i64> = self.try_get(column).map_err(error::statement)?;
+        let number = number.map(T::try_from).transpose();
+        number.map_err(|source| error::corrupt(column, source))
     }
 
     fn json<T: DeserializeOwned>(&self, column: &str) -> Result<T> {

@@ -12,6 +12,10 @@ pub(crate) mod sqlstate {
     pub(crate) const STALE_LEASE: &str = "TR002";
     /// Raised by `enqueue`: the job id is in use.
     pub(crate) const JOB_ID_IN_USE: &str = "TR003";
+    /// Raised by `settle_succeeded`: a job of the batch runs a scan.
+    pub(crate) const RUNS_A_SCAN: &str = "TR004";
+    /// Raised by `enqueue`: the organization has as many live jobs as it may.
+    pub(crate) const QUOTA_REACHED: &str = "TR005";
 
     pub(crate) const INVALID_TEXT: &str = "22021";
     pub(crate) const UNTRANSLATABLE_TEXT: &str = "22P05";
@@ -160,6 +164,15 @@ fn from_server(code: String, source: sqlx::Error) -> Error {
         s::JOB_ID_IN_USE => (
             ErrorKind::AlreadyExists,
             "a job with this id exists already",
+        ),
+        s::RUNS_A_SCAN => (
+            ErrorKind::InvalidInput,
+            "a job of the batch runs a scan: its success is reported through TenantStore::finish, \
+             with the scan's end",
+        ),
+        s::QUOTA_REACHED => (
+            ErrorKind::Exhausted,
+            "the organization has as many jobs waiting or running as it may",
         ),
         s::UNIQUE_VIOLATION => (
             ErrorKind::AlreadyExists,

@@ -57,9 +57,9 @@ use trueno_core::ledger::Hash;
 use trueno_core::model::{
     AuditEvent, CloudAccount, Comment, Coverage, EventDraft, Exception, Finding, FindingChange,
     FindingDraft, Job, Member, Membership, NewCloudAccount, NewComment, NewException, NewJob,
-    NewOrganization, NewScan, NewSchedule, Organization, Provider, Recommendation, Resource,
-    ResourceRecord, Role, Scan, ScanProgress, Schedule, ScheduleStatus, SecretPurpose, SecretRef,
-    Version,
+    NewOrganization, NewScan, NewSchedule, Organization, OrganizationLimits, Provider, QueueTarget,
+    Recommendation, Resource, ResourceRecord, Role, Scan, ScanProgress, Schedule, ScheduleStatus,
+    SecretPurpose, SecretRef, Version,
 };
 use trueno_core::port::tenant_store::{
     AccountReads, AccountWrites, AuditReads, ExceptionFilter, ExceptionReads, ExceptionWrites,
@@ -90,6 +90,14 @@ mock! {
         async fn cancel(&self, scope: &OrgScope, job: JobId) -> Result<CancelOutcome>;
         async fn recover_expired(&self, limit: usize) -> Result<Recovered>;
         async fn wake_ups(&self) -> Result<WakeUps>;
+        async fn set_limits(
+            &self,
+            organization: OrganizationId,
+            limits: &OrganizationLimits,
+        ) -> Result<()>;
+        async fn limits(&self, organization: OrganizationId) -> Result<OrganizationLimits>;
+        async fn pause(&self, target: &QueueTarget) -> Result<()>;
+        async fn resume(&self, target: &QueueTarget) -> Result<()>;
         async fn stats(&self) -> Result<QueueStats>;
         async fn why_waiting(&self, scope: &OrgScope, job: JobId) -> Result<WaitReason>;
     }

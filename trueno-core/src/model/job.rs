@@ -3,13 +3,16 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::{Concurrency, PRIORITIES};
 use crate::error::{Error, Result};
 use crate::id::{JobId, OrganizationId};
+use crate::retry::Backoff;
 use crate::text::{json_without_nul, text_enum};
 
 text_enum! {
@@ -142,12 +145,20 @@ pub struct NewJob {
     /// While a job with this key is live, enqueueing another one of the same kind in the same
     /// organization answers that job instead.
     pub dedupe_key: Option<String>,
-    /// Larger goes first within an organization.
+    /// One of [`PRIORITIES`]: larger goes first within an organization, as far as
+    /// [`PRIORITY_POINT`](super::PRIORITY_POINT) says.
     pub priority: i16,
     /// Not before this moment; at once where `None`.
     pub run_at: Option<Timestamp>,
     /// Attempts that may fail before the job is dead: at least 1, 2 by default.
     pub max_attempts: u32,
+    /// What it may not run beside.
+    pub concurrency: Option<Concurrency>,
+    /// How long an attempt may take: one that takes longer is stopped, and has failed. As long as
+    /// its worker allows where `None`.
+    pub timeout: Option<Duration>,
+    /// The wait between its attempts: its worker's where `None`.
+    pub backoff: Option<Backoff>,
 }
 
 impl NewJob {
@@ -166,6 +177,9 @@ impl NewJob {
             priority: 0,
             run_at: None,
             max_attempts: 2,
+            concurrency: None,
+            timeout: None,
+            backoff: None,
         })
     }
 
@@ -180,11 +194,16 @@ impl NewJob {
         Ok(self)
     }
 
-    /// Larger goes first within an organization.
-    #[must_use]
-    pub fn with_priority(mut self, priority: i16) -> Self {
+    /// Larger goes first within an organization, as far as
+    /// [`PRIORITY_POINT`](super::PRIORITY_POINT) says.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidInput`](crate::error::ErrorKind::InvalidInput) unless one of
+    /// [`PRIORITIES`].
+    pub fn with_priority(mut self, priority: i16) -> Result<Self> {
+        check_priority(priority)?;
         self.priority = priority;
-        self
+        Ok(self)
     }
 
     /// Not before `run_at`.
@@ -204,18 +223,51 @@ impl NewJob {
         Ok(self)
     }
 
+    /// Not beside too many others under the same key.
+    #[must_use]
+    pub fn with_concurrency(mut self, concurrency: Concurrency) -> Self {
+        self.concurrency = Some(concurrency);
+        self
+    }
+
+    /// With so long for each attempt.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidInput`](crate::error::ErrorKind::InvalidInput) unless 1 ms to 7 days.
+    pub fn with_timeout(mut self, timeout: Duration) -> Result<Self> {
+        check_timeout(timeout)?;
+        self.timeout = Some(timeout);
+        Ok(self)
+    }
+
+    /// With this wait between its attempts.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidInput`](crate::error::ErrorKind::InvalidInput) for a wait of over 30 days.
+    pub fn with_backoff(mut self, backoff: Backoff) -> Result<Self> {
+        check_backoff(&backoff)?;
+        self.backoff = Some(backoff);
+        Ok(self)
+    }
+
     /// Checks the rules of the constructors once more: the fields are public, so every queue asks
     /// before it takes a job.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidInput`](crate::error::ErrorKind::InvalidInput) for what
-    /// [`new`](Self::new), [`with_dedupe_key`](Self::with_dedupe_key) and
-    /// [`with_max_attempts`](Self::with_max_attempts) refuse.
+    /// [`ErrorKind::InvalidInput`](crate::error::ErrorKind::InvalidInput) for what the constructors
+    /// refuse.
     pub fn check(&self) -> Result<()> {
         check_payload(&self.payload)?;
         if let Some(key) = &self.dedupe_key {
             check_dedupe_key(key)?;
         }
+        if let Some(timeout) = self.timeout {
+            check_timeout(timeout)?;
+        }
+        if let Some(backoff) = &self.backoff {
+            check_backoff(backoff)?;
+        }
+        check_priority(self.priority)?;
         check_attempts(self.max_attempts)
     }
 }
@@ -236,6 +288,29 @@ fn check_dedupe_key(key: &str) -> Result<()> {
             "dedupe key",
             "needs 1 to 200 bytes without NUL",
         ));
+    }
+    Ok(())
+}
+
+fn check_priority(priority: i16) -> Result<()> {
+    if !PRIORITIES.contains(&priority) {
+        return Err(Error::invalid("priority", "needs -100 to 100"));
+    }
+    Ok(())
+}
+
+fn check_timeout(timeout: Duration) -> Result<()> {
+    const LONGEST: Duration = Duration::from_secs(7 * 24 * 3_600);
+    if !(Duration::from_millis(1)..=LONGEST).contains(&timeout) {
+        return Err(Error::invalid("timeout", "needs 1 ms to 7 days"));
+    }
+    Ok(())
+}
+
+fn check_backoff(backoff: &Backoff) -> Result<()> {
+    const LONGEST: Duration = Duration::from_secs(30 * 24 * 3_600);
+    if backoff.base() > LONGEST || backoff.cap() > LONGEST {
+        return Err(Error::invalid("backoff", "needs waits of at most 30 days"));
     }
     Ok(())
 }
@@ -262,6 +337,10 @@ pub struct Job {
     pub failed_attempts: u32,
     /// Attempts that may fail before it is dead.
     pub max_attempts: u32,
+    /// Larger goes first.
+    pub priority: i16,
+    /// What it may not run beside.
+    pub concurrency: Option<Concurrency>,
     /// Leases that were lost while it ran.
     pub lost_leases: u32,
     /// A cancellation was asked for, and the worker has not ended yet.

@@ -9,6 +9,7 @@ pub mod finding;
 pub mod job;
 pub mod limits;
 pub mod organization;
+pub mod queue;
 pub mod recommendation;
 pub mod resource;
 pub mod scan;
@@ -29,6 +30,7 @@ pub use finding::{
 };
 pub use job::{Job, JobKind, JobPayload, JobStatus, NewJob};
 pub use organization::{Member, Membership, NewOrganization, Organization, Role};
+pub use queue::{Concurrency, OrganizationLimits, PRIORITIES, PRIORITY_POINT, QueueTarget};
 pub use recommendation::Recommendation;
 pub use resource::{Resource, ResourceKind, ResourceRecord, ResourceRef};
 pub use scan::{NewScan, Scan, ScanKind, ScanProgress, ScanStatus};

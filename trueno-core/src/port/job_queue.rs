@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use super::{Claim, LeaseRef};
 use crate::access::OrgScope;
 use crate::error::{Error, Result};
-use crate::id::{JobId, WorkerSessionId};
-use crate::model::{JobKind, JobStatus, NewJob};
+use crate::id::{JobId, OrganizationId, WorkerSessionId};
+use crate::model::{Concurrency, JobKind, JobStatus, NewJob, OrganizationLimits, QueueTarget};
 use crate::text::without_nul;
 
 /// What enqueueing one job answered.
@@ -229,6 +229,20 @@ pub enum WaitReason {
         /// Why the last one failed.
         last_error: Option<String>,
     },
+    /// An operator holds its organization back, or every job of its kind.
+    Paused,
+    /// As many jobs of its organization run as may.
+    OrganizationLimit {
+        /// How many may.
+        max_running: u32,
+    },
+    /// As many jobs run under its concurrency key as may.
+    ConcurrencyLimit {
+        /// The key, and how many may.
+        concurrency: Concurrency,
+    },
+    /// No worker that is there ever asked for jobs of its kind.
+    NoWorker,
     /// It does not wait: it is in this status.
     NotWaiting {
         /// The status.
@@ -254,9 +268,20 @@ pub type WakeUps = BoxStream<'static, ()>;
 ///   `heartbeat` answer [`StaleLease`](crate::error::ErrorKind::StaleLease) and the worker takes a
 ///   new session id. A heartbeat of a session that no claim opened is answered the same. Neither
 ///   ever shortens a lease.
-/// - **Order**: within an organization by priority (larger first), then run-at, then id, and a batch
-///   comes back in that order. Across organizations no order is promised, but none is starved, not
-///   even by another's urgent jobs: a batch is spread over those that wait, and batches of one too.
+/// - **Order**: within an organization by `run_at - priority × `[`PRIORITY_POINT`](crate::model::PRIORITY_POINT), the earliest
+///   first, then by id, and a batch comes back in that order: priority that ages.
+/// - **Fairness**: while organizations wait, they begin jobs in proportion to their
+///   [weights](OrganizationLimits::with_weight), whatever they have waiting and however urgent: a
+///   batch is spread over them, and batches of one too. Across organizations no order is promised.
+/// - **Caps**: never do more jobs of an organization run than its
+///   [`max_running`](OrganizationLimits::with_max_running), nor more under a concurrency key than
+///   its [limit](Concurrency), counting every job that is held, whether or not its session's time
+///   ran out. A job that may not begin holds no other back.
+/// - **Paused** jobs wait; those that run run on.
+/// - **Quota**: `enqueue`, here and in a unit of work, is refused with
+///   [`Exhausted`](crate::error::ErrorKind::Exhausted) once an organization has
+///   [`max_live`](OrganizationLimits::with_max_live) jobs; it never waits for a worker or for another
+///   organization. What `finish` enqueues is always taken.
 /// - **Ids**: a job's id stays in use after the job finished.
 /// - **Rights**: `enqueue` and `cancel` need a scope that
 ///   [may write](crate::access::OrgScope::require_write).
@@ -300,6 +325,25 @@ pub trait JobQueue: Send + Sync + std::fmt::Debug {
 
     /// Hints that there may be work.
     async fn wake_ups(&self) -> Result<WakeUps>;
+
+    /// Sets how much of the workers an organization gets: for operators. Holds from the next claim
+    /// on. [`NotFound`](crate::error::ErrorKind::NotFound) where there is no such organization.
+    async fn set_limits(
+        &self,
+        organization: OrganizationId,
+        limits: &OrganizationLimits,
+    ) -> Result<()>;
+
+    /// How much of the workers an organization gets: for operators.
+    async fn limits(&self, organization: OrganizationId) -> Result<OrganizationLimits>;
+
+    /// Holds jobs back from the next claim on: for operators. Done again, it changes nothing.
+    /// [`NotFound`](crate::error::ErrorKind::NotFound) where there is no such organization.
+    async fn pause(&self, target: &QueueTarget) -> Result<()>;
+
+    /// Lets jobs go on: for operators. Done again, it changes nothing.
+    /// [`NotFound`](crate::error::ErrorKind::NotFound) where there is no such organization.
+    async fn resume(&self, target: &QueueTarget) -> Result<()>;
 
     /// Counts of the live queue, for operators.
     async fn stats(&self) -> Result<QueueStats>;

@@ -1,5 +1,7 @@
 //! Claims and leases: a claim is plain data from a queue; only core makes a lease of it.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use super::{ClaimRequest, JobQueue};
@@ -7,6 +9,7 @@ use crate::access::OrgScope;
 use crate::error::Result;
 use crate::id::{JobId, LeaseToken, OrganizationId, WorkerSessionId};
 use crate::model::{JobKind, JobPayload};
+use crate::retry::Backoff;
 
 /// Names a lease: what every effect of a job is fenced by (P3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -36,6 +39,10 @@ pub struct Claim {
     pub max_attempts: u32,
     /// Leases lost before this one.
     pub lost_leases: u32,
+    /// How long the attempt may take, where the job says.
+    pub timeout: Option<Duration>,
+    /// The wait between attempts, where the job says.
+    pub backoff: Option<Backoff>,
     /// When the job was enqueued.
     pub enqueued_at: Timestamp,
     /// When the session's leases run out unless it sends a heartbeat, by the store's clock.

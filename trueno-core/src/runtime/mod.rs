@@ -1,7 +1,8 @@
 //! The processor over the ports: claims jobs, runs handlers, keeps leases alive, ends what it began.
 //!
 //! - [`Processor`] runs [`JobHandler`]s with bounded concurrency; a job's effects go through the
-//!   store's fenced doors only.
+//!   store's fenced doors only. [`JobMiddleware`] lies around the handlers, and
+//!   [`ProcessorStatus`] says how it does.
 //! - [`scan`] is the handler of scans, and the services that request and report them.
 //! - [`accounts`] connects, verifies, pauses and disconnects cloud accounts.
 //! - [`findings`] is what members do with findings and exceptions from them.
@@ -12,14 +13,14 @@
 pub mod accounts;
 pub mod findings;
 mod handler;
-mod job;
+mod middleware;
 pub mod organizations;
 mod processor;
 pub mod scan;
 pub mod schedules;
 mod sequencer;
-mod session;
 
 pub use handler::{Completion, JobContext, JobHandler};
-pub use processor::{Processor, ProcessorConfig};
+pub use middleware::{JobMiddleware, Next};
+pub use processor::{Processor, ProcessorConfig, ProcessorStatus};
 pub use sequencer::{sequence, sequence_until};

@@ -1,5 +1,6 @@
 //! The queue over the store's jobs.
 
+mod claim;
 mod steps;
 
 use std::time::Duration;
@@ -10,8 +11,10 @@ use futures::stream;
 use jiff::Timestamp;
 use trueno_core::access::OrgScope;
 use trueno_core::error::{Error, ErrorKind, Result};
-use trueno_core::id::{JobId, LeaseToken, OrganizationId, WorkerSessionId};
-use trueno_core::model::{Actor, AuditEvent, EventDraft, JobStatus, NewJob};
+use trueno_core::id::{JobId, OrganizationId, WorkerSessionId};
+use trueno_core::model::{
+    Actor, AuditEvent, EventDraft, JobStatus, NewJob, OrganizationLimits, QueueTarget,
+};
 use trueno_core::port::tenant_store::CRASH_LOOPED;
 use trueno_core::port::{
     CancelOutcome, Claim, ClaimRequest, Enqueued, FinishOutcome, Heartbeat, HeldLease, JobOutcome,
@@ -31,7 +34,11 @@ impl JobQueue for MemoryStore {
         let enqueue = || {
             scope.require_write()?;
             self.with(|database, now| {
-                let mut draft = database.draft(scope.organization())?;
+                let organization = scope.organization();
+                let mut draft = database.draft(organization)?;
+                database
+                    .queue
+                    .require_room(organization, || 0, jobs.len())?;
                 let answers = draft.enqueue(jobs, now)?;
                 database.commit(draft, Vec::new())?;
                 Ok(answers)
@@ -155,15 +162,33 @@ impl JobQueue for MemoryStore {
         Ok(hints.boxed())
     }
 
+    async fn set_limits(
+        &self,
+        organization: OrganizationId,
+        limits: &OrganizationLimits,
+    ) -> Result<()> {
+        let set = self.with(|database, _| {
+            database.require_organization(organization)?;
+            database.queue.set_limits(organization, *limits);
+            Ok(())
+        });
+        named("job_queue.set_limits", set)
+    }
+
+    async fn limits(&self, organization: OrganizationId) -> Result<OrganizationLimits> {
+        Ok(self.with(|database, _| database.queue.limits(organization)))
+    }
+
+    async fn pause(&self, target: &QueueTarget) -> Result<()> {
+        named("job_queue.pause", self.set_paused(target, true))
+    }
+
+    async fn resume(&self, target: &QueueTarget) -> Result<()> {
+        named("job_queue.resume", self.set_paused(target, false))
+    }
+
     async fn stats(&self) -> Result<QueueStats> {
-        Ok(self.with(|database, now| {
-            let (due, scheduled) = database.waiting.counts(now);
-            QueueStats {
-                due,
-                scheduled,
-                running: database.sessions.running(),
-            }
-        }))
+        Ok(self.with(|database, _| database.queue.stats()))
     }
 
     async fn why_waiting(&self, scope: &OrgScope, job: JobId) -> Result<WaitReason> {
@@ -175,7 +200,13 @@ impl JobQueue for MemoryStore {
                 .ok_or_else(not_found)?;
             let run_at = row.state.run_at;
             Ok(match row.state.status {
-                JobStatus::Queued | JobStatus::Failed if run_at <= now => WaitReason::Due,
+                JobStatus::Queued | JobStatus::Failed if run_at <= now => {
+                    let has_worker = database.sessions.take_kind(&row.spec.kind, now);
+                    let organization = scope.organization();
+                    database
+                        .queue
+                        .holds_back(organization, &row.spec, has_worker)
+                }
                 JobStatus::Queued => WaitReason::Scheduled { run_at },
                 JobStatus::Failed => WaitReason::Backoff {
                     run_at,
@@ -189,43 +220,21 @@ impl JobQueue for MemoryStore {
 }
 
 impl MemoryStore {
-    fn claim_due(
-        &self,
-        database: &mut Database,
-        request: &ClaimRequest,
-        now: Timestamp,
-    ) -> Result<Vec<Claim>> {
-        let expires_at = database
-            .sessions
-            .open(request.session, now, request.lease_for)?;
-        let mut claims = Vec::new();
-        // One job each, around and around, until nobody has one that is due.
-        let mut turns = database.waiting.turns();
-        while !turns.is_empty() {
-            let mut again = Vec::with_capacity(turns.len());
-            for organization in turns {
-                if claims.len() == request.limit {
-                    return Ok(claims);
+    fn set_paused(&self, target: &QueueTarget, paused: bool) -> Result<()> {
+        self.with(|database, _| {
+            match target {
+                QueueTarget::Organization(organization) => {
+                    database.require_organization(*organization)?;
+                    database.queue.pause_organization(*organization, paused);
                 }
-                let Some(job) = database.waiting.next(organization, &request.kinds, now) else {
-                    continue;
-                };
-                let token: LeaseToken = self.ids().next(now);
-                let lease = LeaseRef {
-                    organization,
-                    job,
-                    token,
-                    session: request.session,
-                };
-                let mut draft = database.draft(organization)?;
-                claims.push(draft.claim(lease, expires_at, now)?);
-                database.commit(draft, Vec::new())?;
-                database.waiting.serve(organization);
-                again.push(organization);
+                QueueTarget::Kind(kind) => database.queue.pause_kind(kind, paused),
+                _ => {
+                    let problem = "this store holds back organizations and kinds only";
+                    return Err(Error::new(ErrorKind::Unsupported, problem));
+                }
             }
-            turns = again;
-        }
-        Ok(claims)
+            Ok(())
+        })
     }
 
     fn settle_one(

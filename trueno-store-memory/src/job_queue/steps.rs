@@ -55,6 +55,9 @@ impl Draft {
             payload: new.payload,
             dedupe_key: new.dedupe_key,
             priority: new.priority,
+            concurrency: new.concurrency,
+            timeout: new.timeout,
+            backoff: new.backoff,
             enqueued_at: now,
         };
         let row = JobRow {
@@ -85,6 +88,8 @@ impl Draft {
             failed_attempts: row.state.failed_attempts,
             max_attempts: row.state.max_attempts,
             lost_leases: row.state.lost_leases,
+            timeout: row.spec.timeout,
+            backoff: row.spec.backoff,
             enqueued_at: row.spec.enqueued_at,
             expires_at,
         };
@@ -223,6 +228,8 @@ impl Draft {
             status: row.state.status,
             failed_attempts: row.state.failed_attempts,
             max_attempts: row.state.max_attempts,
+            priority: row.spec.priority,
+            concurrency: row.spec.concurrency.clone(),
             lost_leases: row.state.lost_leases,
             cancel_requested: row.state.cancel_requested && !row.state.status.is_terminal(),
             run_at: row.state.run_at,

@@ -13,8 +13,8 @@ use trueno_core::port::LeaseRef;
 use super::draft::organization_not_found;
 use super::expiries::Expiries;
 use super::outbox::Outbox;
+use super::queue::Queue;
 use super::sessions::Sessions;
-use super::waiting::Waiting;
 use super::{Draft, Tables};
 
 /// The data of every organization, and what is derived from it: for the queue, for the way from a
@@ -26,7 +26,7 @@ pub(crate) struct Database {
     organizations: HashMap<OrganizationId, Tables>,
     /// The organizations that a user is a member of.
     memberships: HashMap<UserId, BTreeSet<OrganizationId>>,
-    pub(crate) waiting: Waiting,
+    pub(crate) queue: Queue,
     pub(crate) sessions: Sessions,
     pub(crate) expiries: Expiries,
     pub(crate) outbox: Outbox,
@@ -37,6 +37,7 @@ impl Database {
     pub(crate) fn advance_to(&mut self, now: Timestamp) -> Timestamp {
         let latest = self.now.map_or(now, |seen| seen.max(now));
         self.now = Some(latest);
+        self.queue.advance_to(latest);
         latest
     }
 
@@ -52,12 +53,18 @@ impl Database {
             .ok_or_else(organization_not_found)
     }
 
-    /// Applies a draft with its events, as a whole or not at all.
-    pub(crate) fn commit(&mut self, draft: Draft, events: Vec<AuditEvent>) -> Result<()> {
-        let tables = self.tables(draft.organization)?;
-        if tables.is_erased() {
+    /// Passes while an organization is there.
+    pub(crate) fn require_organization(&self, organization: OrganizationId) -> Result<()> {
+        if self.tables(organization)?.is_erased() {
             return Err(organization_not_found());
         }
+        Ok(())
+    }
+
+    /// Applies a draft with its events, as a whole or not at all.
+    pub(crate) fn commit(&mut self, draft: Draft, events: Vec<AuditEvent>) -> Result<()> {
+        self.require_organization(draft.organization)?;
+        let tables = self.tables(draft.organization)?;
         let draft = if draft.erases() {
             // What was added since it began goes with the rest.
             Draft::emptying(draft.organization, tables)
@@ -73,8 +80,11 @@ impl Database {
     fn apply(&mut self, mut draft: Draft, events: Vec<AuditEvent>) {
         let organization = draft.organization;
         for (job, before, after) in draft.jobs.changes() {
-            self.waiting.replace(organization, *job, before, after);
+            self.queue.replace(organization, *job, before, after);
             self.sessions.replace(organization, *job, before, after);
+        }
+        if draft.erases() {
+            self.queue.forget(organization);
         }
         for (_, before, after) in draft.exceptions.changes() {
             self.expiries.replace(organization, before, after);

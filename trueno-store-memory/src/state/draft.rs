@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use trueno_core::error::{Error, ErrorKind, Result};
@@ -11,10 +12,11 @@ use trueno_core::id::{
     ScheduleId, UserId, WorkerSessionId,
 };
 use trueno_core::model::{
-    AuditEvent, CloudAccount, Comment, Coverage, Exception, Finding, FindingChange, JobKind,
-    JobPayload, Member, Organization, ResourceRecord, ResourceRef, Scan, Schedule, TaskKey,
-    Version,
+    AuditEvent, CloudAccount, Comment, Concurrency, Coverage, Exception, Finding, FindingChange,
+    JobKind, JobPayload, Member, Organization, ResourceRecord, ResourceRef, Scan, Schedule,
+    TaskKey, Version,
 };
+use trueno_core::retry::Backoff;
 use trueno_core::state::job::JobState;
 
 use super::table::{Clash, Overlay, Table};
@@ -26,6 +28,9 @@ pub(crate) struct JobSpec {
     pub(crate) payload: JobPayload,
     pub(crate) dedupe_key: Option<String>,
     pub(crate) priority: i16,
+    pub(crate) concurrency: Option<Concurrency>,
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) backoff: Option<Backoff>,
     pub(crate) enqueued_at: Timestamp,
 }
 
@@ -38,6 +43,13 @@ pub(crate) struct JobRow {
     pub(crate) holder: Option<WorkerSessionId>,
     pub(crate) finished_at: Option<Timestamp>,
     pub(crate) last_error: Option<String>,
+}
+
+impl JobRow {
+    /// It waits or runs.
+    pub(crate) fn is_live(&self) -> bool {
+        !self.state.status.is_terminal()
+    }
 }
 
 /// `None` comes before every reference, which makes it the start of an account's resources.
@@ -145,6 +157,13 @@ impl Draft {
     /// Passes while the organization is there.
     pub(crate) fn require_organization(&self) -> Result<()> {
         self.organization_row().map(drop)
+    }
+
+    /// How many jobs wait or run more for this draft than before it.
+    pub(crate) fn live_jobs_added(&self) -> i64 {
+        let live = |row: Option<&Arc<JobRow>>| i64::from(row.is_some_and(|row| row.is_live()));
+        let changes = self.jobs.changes();
+        changes.map(|(_, was, is)| live(is) - live(was)).sum()
     }
 
     pub(crate) fn organization_row(&self) -> Result<&Organization> {

@@ -4,9 +4,9 @@ mod database;
 mod draft;
 mod expiries;
 mod outbox;
+mod queue;
 mod sessions;
 mod table;
-mod waiting;
 
 pub(crate) use database::Database;
 pub(crate) use draft::{Draft, JobRow, JobSpec, Tables};

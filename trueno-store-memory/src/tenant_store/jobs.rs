@@ -28,8 +28,19 @@ impl JobReads for Unit {
 #[async_trait]
 impl JobWrites for Unit {
     async fn enqueue(&mut self, jobs: Vec<NewJob>) -> Result<Vec<Enqueued>> {
-        let now = self.store.now();
-        self.write("unit_of_work.enqueue", |draft| draft.enqueue(jobs, now))
+        let store = self.store.clone();
+        self.write("unit_of_work.enqueue", |draft| {
+            let (room, now) = store.with(|database, now| {
+                let queue = &database.queue;
+                let drafted = || draft.live_jobs_added();
+                (
+                    queue.require_room(draft.organization, drafted, jobs.len()),
+                    now,
+                )
+            });
+            room?;
+            draft.enqueue(jobs, now)
+        })
     }
 
     async fn cancel_job(&mut self, job: JobId) -> Result<CancelOutcome> {

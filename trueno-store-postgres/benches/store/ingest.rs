@@ -57,7 +57,7 @@ pub(crate) async fn run(options: &Options, notices: &Notices) {
         peer_value: rate(by_hand),
         target: Target::AtLeast(0.5),
     }
-    .print();
+    .print("store");
 
     // Nothing changed in the account.
     let before = first_written(&bench.database, rows as i64).await;
@@ -85,7 +85,7 @@ pub(crate) async fn run(options: &Options, notices: &Notices) {
         peer_value: first.as_secs_f64(),
         target: Target::AtMost(0.3),
     }
-    .print();
+    .print("store");
     let moved = if after.versions == before.versions {
         0
     } else {
@@ -98,7 +98,7 @@ pub(crate) async fn run(options: &Options, notices: &Notices) {
         peer_value: 0.0,
         target: Target::AtMost(0.0),
     }
-    .print();
+    .print("store");
 }
 
 fn batches(rows: usize) -> impl Iterator<Item = Vec<Resource>> {

@@ -9,11 +9,14 @@
 )]
 
 mod data;
+#[path = "../common/durable.rs"]
+mod durable;
 mod ingest;
 mod memory;
 #[path = "../../tests/plans/notices.rs"]
 mod notices;
 mod pages;
+#[path = "../common/report.rs"]
 mod report;
 mod rls;
 #[path = "../../tests/support/mod.rs"]
@@ -21,6 +24,9 @@ mod support;
 mod world;
 
 use notices::Notices;
+
+/// The benches, by the name that picks them.
+const BENCHES: [&str; 4] = ["rls", "page", "ingest", "memory"];
 
 /// What to run, and how much of it.
 struct Options {
@@ -48,11 +54,11 @@ impl Options {
                     memory::child(resources.expect("a number of resources"));
                     std::process::exit(0);
                 }
-                name if report::BENCHES.contains(&name) => options.only.push(name.to_owned()),
+                name if BENCHES.contains(&name) => options.only.push(name.to_owned()),
                 _ => {
                     note!(
                         "unknown argument: {argument}; expected --quick or any of {}",
-                        report::BENCHES.join(", ")
+                        BENCHES.join(", ")
                     );
                     std::process::exit(2);
                 }
@@ -76,7 +82,7 @@ fn main() {
     let subscriber = notices.subscriber();
     tracing::subscriber::set_global_default(subscriber).expect("there is no other subscriber");
     world::runtime().block_on(async {
-        world::require_durable().await;
+        durable::require().await;
         if options.runs("rls") {
             rls::run(&options, &notices).await;
         }

@@ -24,7 +24,7 @@ pub(crate) fn run(options: &Options) {
         peer_value: few,
         target: Target::AtMost(1.1),
     }
-    .print();
+    .print("store");
 }
 
 /// The peak of a process that ingests so many resources and nothing else, in MiB.

@@ -51,5 +51,5 @@ pub(crate) async fn run(options: &Options, notices: &Notices) {
         peer_value: near,
         target: Target::AtMost(1.3),
     }
-    .print();
+    .print("store");
 }

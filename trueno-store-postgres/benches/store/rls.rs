@@ -196,7 +196,7 @@ fn report(metric: &'static str, times: [Vec<f64>; 2]) {
         peer_value: bare,
         target: Target::AtMost(1.15),
     }
-    .print();
+    .print("store");
 }
 
 /// The store's round trip that enters an organization, beside the least that a round trip costs.
@@ -220,7 +220,7 @@ async fn enter(database: &Database, tenants: &[Tenant], notices: &Notices) {
         peer_value: least,
         target: Target::None,
     }
-    .print();
+    .print("store");
 }
 
 /// How long the statement took that begins like this, as sqlx saw it, in milliseconds.

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use sqlx::ConnectOptions as _;
-use sqlx::Row as _;
 use tokio::runtime::Runtime;
 use trueno_core::model::{CloudAccount, EventDraft};
 use trueno_core::port::{FinishOutcome, Finished, JobOutcome, Lease, claim_leases};
@@ -97,26 +95,6 @@ pub(crate) fn statement_time(notices: &Notices) -> f64 {
         .expect("the server says how long it took");
     assert!(!times.is_empty(), "the server said how long it took");
     times.iter().sum()
-}
-
-/// What is not durable is not to be measured.
-pub(crate) async fn require_durable() {
-    let mut admin = support::server()
-        .connect()
-        .await
-        .expect("the server answers");
-    for setting in ["fsync", "synchronous_commit", "full_page_writes"] {
-        let row = sqlx::query("select current_setting($1) as value")
-            .bind(setting)
-            .fetch_one(&mut admin)
-            .await
-            .unwrap();
-        let value: String = row.get("value");
-        assert_eq!(
-            value, "on",
-            "{setting}: run scripts/bench, which starts a durable server"
-        );
-    }
 }
 
 pub(crate) fn runtime() -> Runtime {

@@ -1,6 +1,7 @@
 //! The queue: one file per side of it.
 
 mod member;
+mod operator;
 mod settle;
 mod wake_ups;
 mod worker;
@@ -10,13 +11,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use trueno_core::access::OrgScope;
 use trueno_core::error::{Error, Result};
-use trueno_core::id::{JobId, WorkerSessionId};
-use trueno_core::model::NewJob;
+use trueno_core::id::{JobId, OrganizationId, WorkerSessionId};
+use trueno_core::model::{NewJob, OrganizationLimits, QueueTarget};
 use trueno_core::port::{
     CancelOutcome, Claim, ClaimRequest, Enqueued, Heartbeat, JobQueue, QueueStats, Recovered,
     SettleOutcome, Settlement, WaitReason, WakeUps,
 };
 
+use self::operator::Hold;
 use crate::store::PostgresStore;
 
 fn named(operation: &'static str) -> impl FnOnce(Error) -> Error {
@@ -63,6 +65,34 @@ impl JobQueue for PostgresStore {
 
     async fn wake_ups(&self) -> Result<WakeUps> {
         wake_ups::wake_ups(self).map_err(named("job_queue.wake_ups"))
+    }
+
+    async fn set_limits(
+        &self,
+        organization: OrganizationId,
+        limits: &OrganizationLimits,
+    ) -> Result<()> {
+        operator::set_limits(self, organization, limits)
+            .await
+            .map_err(named("job_queue.set_limits"))
+    }
+
+    async fn limits(&self, organization: OrganizationId) -> Result<OrganizationLimits> {
+        operator::limits(self, organization)
+            .await
+            .map_err(named("job_queue.limits"))
+    }
+
+    async fn pause(&self, target: &QueueTarget) -> Result<()> {
+        operator::hold(self, target, Hold::Pause)
+            .await
+            .map_err(named("job_queue.pause"))
+    }
+
+    async fn resume(&self, target: &QueueTarget) -> Result<()> {
+        operator::hold(self, target, Hold::Resume)
+            .await
+            .map_err(named("job_queue.resume"))
     }
 
     async fn stats(&self) -> Result<QueueStats> {

@@ -1,15 +1,22 @@
 //! Settling jobs whose handlers have no effects in the store.
 
-use trueno_core::error::{Applied, Error, ErrorKind, Result};
+use std::collections::BTreeMap;
+
+use trueno_core::error::{ErrorKind, Result};
+use trueno_core::id::WorkerSessionId;
 use trueno_core::model::{Actor, EventDraft, JobStatus};
 use trueno_core::port::{FinishOutcome, JobOutcome, LeaseRef, SettleOutcome, Settlement};
 
-use crate::context;
-use crate::store::PostgresStore;
-use crate::tenant_store::{Ended, end_attempt, events, scans};
+use uuid::Uuid;
 
-/// Job by job, each in its own transaction. An error leaves those before it settled: asked again,
-/// they answer that they are.
+use crate::encode::RowExt as _;
+use crate::error;
+use crate::pool::Tx;
+use crate::store::PostgresStore;
+use crate::tenant_store::{Ended, end_attempt, events};
+
+/// Successes together, in one transaction for each session, and the others job by job. An error leaves
+/// those before it settled: asked again, they answer that they are.
 pub(super) async fn settle(
     store: &PostgresStore,
     settlements: Vec<Settlement>,
@@ -17,16 +24,41 @@ pub(super) async fn settle(
     settlements
         .iter()
         .try_for_each(|settlement| settlement.outcome.check())?;
-    refuse_to_strand_scans(store, &settlements).await?;
-    let mut outcomes = Vec::with_capacity(settlements.len());
+    let mut outcomes = vec![SettleOutcome::Stale; settlements.len()];
+    let mut succeeded: BTreeMap<WorkerSessionId, Vec<usize>> = BTreeMap::new();
+    let mut others = Vec::new();
+    for (nth, settlement) in settlements.iter().enumerate() {
+        if settlement.outcome == JobOutcome::Succeeded {
+            let of_session = succeeded.entry(settlement.lease.session).or_default();
+            of_session.push(nth);
+        } else {
+            others.push(nth);
+        }
+    }
+    // First, since they may be refused, and the refusal is of the whole batch: so are all of them in
+    // one transaction.
+    if !succeeded.is_empty() {
+        let mut tx = store.begin_processor().await?;
+        for (session, nths) in succeeded {
+            let leases: Vec<LeaseRef> = nths.iter().map(|nth| settlements[*nth].lease).collect();
+            let settled = match settle_succeeded(&mut tx, session, &leases).await {
+                Ok(settled) => settled,
+                Err(error) => return Err(tx.fail(error).await),
+            };
+            for (nth, outcome) in nths.into_iter().zip(settled) {
+                outcomes[nth] = outcome;
+            }
+        }
+        tx.commit().await?;
+    }
     let mut waiting_again = false;
-    for settlement in settlements {
-        let outcome = match settle_one(store, settlement).await {
+    for nth in others {
+        let outcome = match settle_one(store, settlements[nth].clone()).await {
             Err(error) if error.kind() == ErrorKind::StaleLease => SettleOutcome::Stale,
             other => other?,
         };
         waiting_again |= matches!(outcome, SettleOutcome::Settled(status) if !status.is_terminal());
-        outcomes.push(outcome);
+        outcomes[nth] = outcome;
     }
     if waiting_again {
         store.wake();
@@ -34,36 +66,30 @@ pub(super) async fn settle(
     Ok(outcomes)
 }
 
-/// A job that runs a scan has effects in the store: its success is told to `finish`, which ends the
-/// scan with it. Asked for every settlement before the first is applied, so that the refusal is of
-/// the whole batch. It holds afterwards: a scan and its job are enqueued together.
-async fn refuse_to_strand_scans(store: &PostgresStore, settlements: &[Settlement]) -> Result<()> {
-    for settlement in settlements {
-        if settlement.outcome == JobOutcome::Succeeded && runs_scan(store, settlement.lease).await?
-        {
-            let problem =
-                "its success is reported through TenantStore::finish, with the scan's end";
-            return Err(Error::new(
-                ErrorKind::InvalidInput,
-                format!("job {} runs a scan: {problem}", settlement.lease.job),
-            )
-            .with_applied(Applied::No));
-        }
+async fn settle_succeeded(
+    tx: &mut Tx,
+    session: WorkerSessionId,
+    leases: &[LeaseRef],
+) -> Result<Vec<SettleOutcome>> {
+    fn column(leases: &[LeaseRef], of: impl Fn(&LeaseRef) -> Uuid) -> Vec<Uuid> {
+        leases.iter().map(of).collect()
     }
-    Ok(())
-}
-
-/// Whether a job that the lease holds runs a scan.
-async fn runs_scan(store: &PostgresStore, lease: LeaseRef) -> Result<bool> {
-    let mut tx = store.begin_processor().await?;
-    let scan = match context::enter_lease_to_read(&mut tx, lease).await {
-        Ok(()) => scans::of_job(&mut tx, lease.organization, lease.job).await?,
-        // What is not held is not settled either.
-        Err(error) if error.kind() == ErrorKind::StaleLease => None,
-        Err(error) => return Err(error),
-    };
-    tx.rollback().await?;
-    Ok(scan.is_some())
+    let query = tx.query("select outcome from settle_succeeded($1, $2, $3, $4)");
+    let rows = query
+        .bind(session.as_uuid())
+        .bind(column(leases, |lease| lease.organization.as_uuid()))
+        .bind(column(leases, |lease| lease.job.as_uuid()))
+        .bind(column(leases, |lease| lease.token.as_uuid()))
+        .fetch_all(tx.connection())
+        .await
+        .map_err(error::statement)?;
+    rows.iter()
+        .map(|row| match row.text("outcome")?.as_str() {
+            "settled" => Ok(SettleOutcome::Settled(JobStatus::Succeeded)),
+            "already_settled" => Ok(SettleOutcome::AlreadySettled),
+            _ => Ok(SettleOutcome::Stale),
+        })
+        .collect()
 }
 
 async fn settle_one(store: &PostgresStore, settlement: Settlement) -> Result<SettleOutcome> {

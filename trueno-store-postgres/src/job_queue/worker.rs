@@ -5,12 +5,13 @@ use std::time::Duration;
 use sqlx::postgres::PgRow;
 use sqlx::postgres::types::PgInterval;
 use trueno_core::error::{Error, Result};
-use trueno_core::id::{AuditEventId, LeaseToken, WorkerSessionId};
+use trueno_core::id::{AuditEventId, JobId, LeaseToken, WorkerSessionId};
 use trueno_core::model::{JobKind, JobPayload};
 use trueno_core::port::tenant_store::CRASH_LOOPED;
 use trueno_core::port::{
     Claim, ClaimRequest, Heartbeat, HeldLease, LeaseRef, QueueStats, Recovered,
 };
+use trueno_core::retry::Backoff;
 use trueno_core::state::job::LOST_LEASE_LIMIT;
 use uuid::Uuid;
 
@@ -21,6 +22,9 @@ use crate::store::PostgresStore;
 /// The most jobs that one claim or recovery takes: what is left waits for the next.
 const MOST: usize = 1_000;
 
+/// How often a claim looks where other claims keep it from something: each time it has waited for one.
+const LOOKS: usize = 5;
+
 const LEASE: std::ops::RangeInclusive<Duration> =
     Duration::from_secs(1)..=Duration::from_secs(3_600);
 
@@ -28,6 +32,27 @@ pub(super) async fn claim(store: &PostgresStore, request: &ClaimRequest) -> Resu
     request.check()?;
     let limit = limit(request.limit)?;
     let lease = interval(request.lease_for)?;
+    for _ in 0..LOOKS {
+        match claim_once(store, request, limit, lease).await? {
+            Claimed::Jobs(claims) => return Ok(claims),
+            Claimed::LookAgain => {}
+        }
+    }
+    Ok(Vec::new())
+}
+
+enum Claimed {
+    Jobs(Vec<Claim>),
+    /// None, and other claims had some of what may wait locked.
+    LookAgain,
+}
+
+async fn claim_once(
+    store: &PostgresStore,
+    request: &ClaimRequest,
+    limit: i32,
+    lease: PgInterval,
+) -> Result<Claimed> {
     let mut tx = store.begin_processor().await?;
     let now = tx.now();
     let tokens: Vec<Uuid> = (0..limit)
@@ -45,19 +70,24 @@ pub(super) async fn claim(store: &PostgresStore, request: &ClaimRequest) -> Resu
         .fetch_all(tx.connection())
         .await
         .map_err(error::statement)?;
-    let claims = rows
-        .iter()
-        .map(|row| decode(row, request.session))
-        .collect::<Result<Vec<Claim>>>()?;
+    let mut claims = Vec::with_capacity(rows.len());
+    for row in &rows {
+        if let Some(job) = row.id_opt("id")? {
+            claims.push(decode(row, job, request.session)?);
+        }
+    }
     tx.commit().await?;
-    Ok(claims)
+    if claims.len() < rows.len() {
+        return Ok(Claimed::LookAgain);
+    }
+    Ok(Claimed::Jobs(claims))
 }
 
-fn decode(row: &PgRow, session: WorkerSessionId) -> Result<Claim> {
+fn decode(row: &PgRow, job: JobId, session: WorkerSessionId) -> Result<Claim> {
     Ok(Claim {
         lease: LeaseRef {
             organization: row.id("organization_id")?,
-            job: row.id("id")?,
+            job,
             token: row.id("token")?,
             session,
         },
@@ -69,9 +99,21 @@ fn decode(row: &PgRow, session: WorkerSessionId) -> Result<Claim> {
         failed_attempts: row.count("failed_attempts")?,
         max_attempts: row.count("max_attempts")?,
         lost_leases: row.count("lost_leases")?,
+        timeout: millis(row, "timeout_ms")?,
+        backoff: match (
+            millis(row, "backoff_base_ms")?,
+            millis(row, "backoff_cap_ms")?,
+        ) {
+            (Some(base), Some(cap)) => Some(Backoff::new(base, cap)),
+            _ => None,
+        },
         enqueued_at: row.time("created_at")?,
         expires_at: row.time("expires_at")?,
     })
+}
+
+fn millis(row: &PgRow, column: &str) -> Result<Option<Duration>> {
+    Ok(row.count_opt(column)?.map(Duration::from_millis))
 }
 
 pub(super) async fn heartbeat(

@@ -39,11 +39,11 @@ impl Migration {
 }
 
 /// The schema version that this program was written for.
-pub(crate) const LATEST: u32 = 10;
+pub(crate) const LATEST: u32 = 11;
 
 /// The oldest program, by its schema version, that still works on [`LATEST`]: raised when a
 /// migration takes something away that older programs use.
-pub(crate) const OLDEST_BINARY: u32 = 10;
+pub(crate) const OLDEST_BINARY: u32 = 11;
 
 macro_rules! migrations {
     ($($version:literal $name:literal as $runs_as:ident;)*) => {
@@ -69,6 +69,7 @@ migrations! {
     8 "0008_organizations" as Owner;
     9 "0009_isolation" as Owner;
     10 "0010_functions" as Owner;
+    11 "0011_queue" as Owner;
 }
 
 macro_rules! functions {
@@ -85,6 +86,7 @@ macro_rules! functions {
 functions! {
     "context" as System;
     "across" as System;
+    "queue" as System;
     "tenant" as Owner;
     "triggers" as Owner;
 }

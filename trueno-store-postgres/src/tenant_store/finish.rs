@@ -9,7 +9,8 @@ use trueno_core::state::Refusal;
 use trueno_core::state::job;
 use trueno_core::state::scan::ScanEvent;
 
-use super::{events, findings, jobs, scans};
+use super::jobs::{self, Quota};
+use super::{events, findings, scans};
 use crate::context::{self, Ending};
 use crate::pool::Tx;
 use crate::store::PostgresStore;
@@ -29,7 +30,7 @@ pub(super) async fn finish(
             return Ok(Finished::AlreadySettled);
         };
         let next = if status == JobStatus::Succeeded {
-            jobs::enqueue(&mut tx, outcome.next).await?
+            jobs::enqueue(&mut tx, outcome.next, Quota::Waived).await?
         } else {
             Vec::new()
         };

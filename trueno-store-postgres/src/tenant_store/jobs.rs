@@ -1,14 +1,18 @@
 //! Jobs, as their organization sees and changes them.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
+use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 use sqlx::types::Json;
-use trueno_core::error::{Error, Result};
+use trueno_core::error::{Applied, Error, ErrorKind, Result};
 use trueno_core::id::{JobId, OrganizationId, ScanId};
-use trueno_core::model::{Job, JobStatus, NewJob};
+use trueno_core::model::{Concurrency, Job, JobStatus, NewJob};
 use trueno_core::port::tenant_store::{JobReads, JobWrites};
 use trueno_core::port::{CancelOutcome, Enqueued};
+use trueno_core::retry::Backoff;
 use trueno_core::state::job::{self, JobEvent, JobState};
 use trueno_core::state::scan::ScanEvent;
 
@@ -27,7 +31,8 @@ view::reads! {
 #[async_trait]
 impl JobWrites for PgUnitOfWork {
     async fn enqueue(&mut self, jobs: Vec<NewJob>) -> Result<Vec<Enqueued>> {
-        let enqueued: Vec<Enqueued> = step!(self, enqueue, tx => enqueue(&mut tx, jobs))?;
+        let enqueued: Vec<Enqueued> =
+            step!(self, enqueue, tx => enqueue(&mut tx, jobs, Quota::Held))?;
         self.created
             .extend(enqueued.iter().filter_map(|answer| match answer {
                 Enqueued::Created(job) => Some(*job),
@@ -47,11 +52,13 @@ impl JobWrites for PgUnitOfWork {
 pub(crate) async fn job(tx: &mut Tx, organization: OrganizationId, id: JobId) -> Result<Job> {
     let query = tx.query(
         "select organization_id, id, kind, status, failed_attempts, max_attempts, lost_leases,
-            cancel_requested, run_at, created_at, null::timestamptz as finished_at, last_error
+            cancel_requested, run_at, created_at, null::timestamptz as finished_at, last_error,
+            priority, concurrency_key, concurrency_limit
          from job where organization_id = $1 and id = $2
          union all
          select organization_id, id, kind, status, failed_attempts, max_attempts, lost_leases,
-            cancel_requested, run_at, created_at, finished_at, last_error
+            cancel_requested, run_at, created_at, finished_at, last_error,
+            priority, concurrency_key, concurrency_limit
          from job_history where organization_id = $1 and id = $2",
     );
     let row = query
@@ -68,6 +75,8 @@ pub(crate) async fn job(tx: &mut Tx, organization: OrganizationId, id: JobId) ->
         status: row.parsed("status")?,
         failed_attempts: row.count("failed_attempts")?,
         max_attempts: row.count("max_attempts")?,
+        priority: row.try_get("priority").map_err(error::statement)?,
+        concurrency: concurrency(&row)?,
         lost_leases: row.count("lost_leases")?,
         cancel_requested: row.flag("cancel_requested")?,
         run_at: row.time("run_at")?,
@@ -77,46 +86,67 @@ pub(crate) async fn job(tx: &mut Tx, organization: OrganizationId, id: JobId) ->
     })
 }
 
+/// A job's concurrency key; the columns are empty and 0 for none.
+fn concurrency(row: &PgRow) -> Result<Option<Concurrency>> {
+    match row.count("concurrency_limit")? {
+        0 => Ok(None),
+        limit => Concurrency::new(&row.text("concurrency_key")?, limit)
+            .map(Some)
+            .map_err(|source| error::corrupt("concurrency_limit", source)),
+    }
+}
+
+/// Whether an organization's quota holds for what is enqueued.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Quota {
+    Held,
+    /// What follows a job is never lost.
+    Waived,
+}
+
 /// Enqueues jobs in the organization that the transaction entered.
-pub(crate) async fn enqueue(tx: &mut Tx, jobs: Vec<NewJob>) -> Result<Vec<Enqueued>> {
+pub(crate) async fn enqueue(tx: &mut Tx, jobs: Vec<NewJob>, quota: Quota) -> Result<Vec<Enqueued>> {
     if jobs.is_empty() {
         return Ok(Vec::new());
     }
     jobs.iter().try_for_each(NewJob::check)?;
-    let query = tx.query("select created, job_id from enqueue($1, $2, $3, $4, $5, $6, $7, $8)");
+    fn column<'a, T>(jobs: &'a [NewJob], of: impl Fn(&'a NewJob) -> T) -> Vec<T> {
+        jobs.iter().map(of).collect()
+    }
+    let waits = |of: fn(&Backoff) -> Duration| {
+        column(&jobs, |job| {
+            job.backoff.as_ref().map(|backoff| millis(of(backoff)))
+        })
+    };
+    let query = tx.query(
+        "select created, job_id
+         from enqueue($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+    );
     let rows = query
-        .bind(jobs.iter().map(|job| job.id.as_uuid()).collect::<Vec<_>>())
-        .bind(jobs.iter().map(|job| job.kind.as_str()).collect::<Vec<_>>())
-        .bind(
-            jobs.iter()
-                .map(|job| i64::from(job.payload.version))
-                .collect::<Vec<_>>(),
-        )
-        .bind(
-            jobs.iter()
-                .map(|job| Json(&job.payload.body))
-                .collect::<Vec<_>>(),
-        )
-        .bind(
-            jobs.iter()
-                .map(|job| job.dedupe_key.as_deref())
-                .collect::<Vec<_>>(),
-        )
-        .bind(jobs.iter().map(|job| job.priority).collect::<Vec<_>>())
-        .bind(
-            jobs.iter()
-                .map(|job| job.run_at.map(moment))
-                .collect::<Vec<_>>(),
-        )
-        .bind(
-            jobs.iter()
-                .map(|job| i64::from(job.max_attempts))
-                .collect::<Vec<_>>(),
-        )
+        .bind(column(&jobs, |job| job.id.as_uuid()))
+        .bind(column(&jobs, |job| job.kind.as_str()))
+        .bind(column(&jobs, |job| i64::from(job.payload.version)))
+        .bind(column(&jobs, |job| Json(&job.payload.body)))
+        .bind(column(&jobs, |job| job.dedupe_key.as_deref()))
+        .bind(column(&jobs, |job| job.priority))
+        .bind(column(&jobs, |job| job.run_at.map(moment)))
+        .bind(column(&jobs, |job| i64::from(job.max_attempts)))
+        .bind(column(&jobs, |job| {
+            job.concurrency.as_ref().map_or("", Concurrency::key)
+        }))
+        .bind(column(&jobs, |job| {
+            let limit = job.concurrency.as_ref().map_or(0, Concurrency::limit);
+            i64::from(limit)
+        }))
+        .bind(column(&jobs, |job| job.timeout.map(millis)))
+        .bind(waits(Backoff::base))
+        .bind(waits(Backoff::cap))
+        .bind(quota == Quota::Held)
         .fetch_all(tx.connection())
         .await
         .map_err(|source| match error::code(&source).as_deref() {
             Some(sqlstate::FOREIGN_KEY_VIOLATION) => organizations::not_found(),
+            Some(sqlstate::QUOTA_REACHED) => quota_reached(source),
             _ => error::statement(source),
         })?;
     rows.iter()
@@ -129,6 +159,21 @@ pub(crate) async fn enqueue(tx: &mut Tx, jobs: Vec<NewJob>) -> Result<Vec<Enqueu
             })
         })
         .collect()
+}
+
+/// The server's message says how many there are and may be, of the organization that was entered.
+fn quota_reached(source: sqlx::Error) -> Error {
+    let message = source
+        .as_database_error()
+        .map(|database| database.message().to_owned())
+        .unwrap_or_default();
+    Error::new(ErrorKind::Exhausted, message)
+        .with_applied(Applied::No)
+        .with_source(source)
+}
+
+fn millis(wait: Duration) -> i64 {
+    i64::try_from(wait.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// A live job as its machine sees it, locked, and the database's time.
@@ -221,11 +266,13 @@ async fn bury(
          insert into job_history (
             organization_id, id, kind, payload_version, payload, dedupe_key, priority, run_at,
             max_attempts, failed_attempts, lost_leases, status, cancel_requested, created_at,
-            last_error, token
+            last_error, token, concurrency_key, concurrency_limit, timeout_ms, backoff_base_ms,
+            backoff_cap_ms
          ) select
             organization_id, id, kind, payload_version, payload, dedupe_key, priority, run_at,
             max_attempts, $3, lost_leases, $4, cancel_requested, created_at,
-            coalesce($5, last_error), token
+            coalesce($5, last_error), token, concurrency_key, concurrency_limit, timeout_ms,
+            backoff_base_ms, backoff_cap_ms
          from gone",
     );
     query

@@ -10,7 +10,7 @@ mod ingest;
 mod inventory;
 pub(crate) mod jobs;
 mod members;
-mod organizations;
+pub(crate) mod organizations;
 mod outbox;
 mod paging;
 mod resources;

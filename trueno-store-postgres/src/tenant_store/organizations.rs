@@ -33,7 +33,7 @@ pub(super) async fn memberships(store: &PostgresStore, user: UserId) -> Result<V
 }
 
 /// An organization that is not there, or was erased.
-pub(super) fn not_found() -> Error {
+pub(crate) fn not_found() -> Error {
     Error::not_found("organization")
 }
 

@@ -20,7 +20,14 @@ const KEPT: &str = "
         select organization_id, id, expires_at from finding_exception
         where organization_id = '@' and status in ('requested', 'approved');
     insert into audit_outbox (organization_id, event_id)
-        select organization_id, id from audit_staged where organization_id = '@' order by id";
+        select organization_id, id from audit_staged where organization_id = '@' order by id;
+    insert into queue_organization (organization_id, live, running)
+        select organization_id, count(*), count(*) filter (where status = 'running')
+        from job where organization_id = '@' group by organization_id;
+    insert into queue_note (
+        organization_id, lane, kind, priority, ready_at, concurrency_key, concurrency_limit
+    ) select organization_id, lane, kind, priority, run_at, concurrency_key, concurrency_limit
+        from job where organization_id = '@'";
 
 /// Both databases, and what is in them.
 #[derive(Debug)]
@@ -137,14 +144,16 @@ impl Worlds {
                 where organization_id = '@organization';
             update job set status = 'running', token = '@token', locked_by = '@session',
                 locked_worker = 'worker' where organization_id = '@organization' and id = '@job';
-            insert into worker_session (id, worker, expires_at, held_organizations, held_jobs)
-                values ('@session', 'worker', clock_timestamp() + interval '1 day',
-                    array['@organization']::uuid[], array['@job']::uuid[]);
+            insert into worker_session (id, worker, expires_at)
+                values ('@session', 'worker', clock_timestamp() + interval '1 day');
+            insert into worker_batch (session_id, organization_ids, job_ids)
+                values ('@session', array['@organization']::uuid[], array['@job']::uuid[]);
             update job set status = 'running', token = '@token', locked_by = '@over',
                 locked_worker = 'worker' where organization_id = '@organization' and id = '@lost';
-            insert into worker_session (id, worker, expires_at, held_organizations, held_jobs)
-                values ('@over', 'worker', clock_timestamp() - interval '1 hour',
-                    array['@organization']::uuid[], array['@lost']::uuid[]);
+            insert into worker_session (id, worker, expires_at)
+                values ('@over', 'worker', clock_timestamp() - interval '1 hour');
+            insert into worker_batch (session_id, organization_ids, job_ids)
+                values ('@over', array['@organization']::uuid[], array['@lost']::uuid[]);
             update scan set job_id = '@lost', status = 'running', error = null, finished_at = null,
                 started_at = created_at
                 where organization_id = '@organization' and id = '@scan'";

@@ -60,9 +60,13 @@ pub(crate) async fn lines(connection: &mut PgConnection, sql: &str) -> Vec<Strin
 /// - `privilege`: every entry of every access list, PUBLIC's defaults included; not the owner's own.
 pub(crate) const PRELUDE: &str = r#"
 with home (oid) as (select 'trueno'::regnamespace::oid),
-lookup (name) as (values ('member_lookup'), ('exception_due'), ('audit_outbox')),
+lookup (name) as (
+    values ('member_lookup'), ('exception_due'), ('audit_outbox'), ('queue_organization'),
+        ('queue_turn'), ('queue_lane'), ('queue_key'), ('queue_note')
+),
 shared (name) as (
-    values ('schema_migration'), ('schema_info'), ('worker_session'), ('context_key')
+    values ('schema_migration'), ('schema_info'), ('worker_session'), ('context_key'),
+        ('worker_batch'), ('queue_paused_kind')
     union all select name from lookup
 ),
 role (name, oid) as (

@@ -280,6 +280,10 @@ impl StoreHarness for Harness {
                 for no key update skip locked
              ) waiting
              where j.organization_id = waiting.organization_id and j.id = waiting.id",
+            "update trueno.queue_note set ready_at = ready_at - $1 * interval '1 microsecond'",
+            "update trueno.queue_turn set turn = turn - $1 * interval '1 microsecond'",
+            "update trueno.queue_lane set head_at = head_at - $1 * interval '1 microsecond',
+                due_at = due_at - $1 * interval '1 microsecond'",
         ] {
             sqlx::query(statement)
                 .bind(by)

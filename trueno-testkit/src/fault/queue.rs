@@ -6,8 +6,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use trueno_core::access::OrgScope;
 use trueno_core::error::Result;
-use trueno_core::id::{JobId, WorkerSessionId};
-use trueno_core::model::NewJob;
+use trueno_core::id::{JobId, OrganizationId, WorkerSessionId};
+use trueno_core::model::{NewJob, OrganizationLimits, QueueTarget};
 use trueno_core::port::{
     CancelOutcome, Claim, ClaimRequest, Enqueued, Heartbeat, JobQueue, QueueStats, Recovered,
     SettleOutcome, Settlement, WaitReason, WakeUps,
@@ -78,6 +78,33 @@ impl JobQueue for FaultyQueue {
     async fn wake_ups(&self) -> Result<WakeUps> {
         self.plan
             .through("job_queue.wake_ups", self.real.wake_ups())
+            .await
+    }
+
+    async fn set_limits(
+        &self,
+        organization: OrganizationId,
+        limits: &OrganizationLimits,
+    ) -> Result<()> {
+        let call = self.real.set_limits(organization, limits);
+        self.plan.through("job_queue.set_limits", call).await
+    }
+
+    async fn limits(&self, organization: OrganizationId) -> Result<OrganizationLimits> {
+        self.plan
+            .through("job_queue.limits", self.real.limits(organization))
+            .await
+    }
+
+    async fn pause(&self, target: &QueueTarget) -> Result<()> {
+        self.plan
+            .through("job_queue.pause", self.real.pause(target))
+            .await
+    }
+
+    async fn resume(&self, target: &QueueTarget) -> Result<()> {
+        self.plan
+            .through("job_queue.resume", self.real.resume(target))
             .await
     }
 

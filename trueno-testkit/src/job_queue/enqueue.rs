@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use serde_json::json;
 use trueno_core::error::ErrorKind;
-use trueno_core::model::{JobPayload, JobStatus, NewJob};
-use trueno_core::port::{Enqueued, JobOutcome, SettleOutcome, Settlement};
+use trueno_core::model::{Concurrency, EventDraft, JobPayload, JobStatus, NewJob};
+use trueno_core::port::{Enqueued, FinishOutcome, JobOutcome, SettleOutcome, Settlement};
+use trueno_core::retry::Backoff;
 
 use super::World;
 use crate::fixtures::WORK_KIND;
@@ -14,7 +15,8 @@ use crate::suite::{near, refused};
 /// `enqueue` answers in the order of its jobs, and an empty batch with nothing.
 pub async fn enqueue_answers_in_order(w: World) {
     let tenant = w.organization().await;
-    let jobs = vec![w.job().with_priority(-1), w.job().with_priority(7), w.job()];
+    let with_priority = |priority| w.job().with_priority(priority).unwrap();
+    let jobs = vec![with_priority(-1), with_priority(7), w.job()];
     let wanted: Vec<Enqueued> = jobs.iter().map(|job| Enqueued::Created(job.id)).collect();
     assert_eq!(w.queue.enqueue(&tenant.scan, jobs).await.unwrap(), wanted);
     assert_eq!(w.queue.enqueue(&tenant.scan, Vec::new()).await.unwrap(), []);
@@ -30,6 +32,9 @@ pub async fn a_claimed_job_is_what_was_enqueued(w: World) {
     let payload = JobPayload { version: 7, body };
     let job = NewJob::new(w.id(), WORK_KIND.parse().unwrap(), payload.clone()).unwrap();
     let job = job.with_max_attempts(9).unwrap();
+    let concurrency = Concurrency::new("account \u{1f30d}", 10_000).unwrap();
+    let job = job.with_priority(-100).unwrap();
+    let job = job.with_concurrency(concurrency.clone());
     let before = w.now().await;
     let id = w.enqueue(&tenant, job).await;
 
@@ -47,6 +52,7 @@ pub async fn a_claimed_job_is_what_was_enqueued(w: World) {
         (WORK_KIND, false)
     );
     assert_eq!((seen.finished_at, seen.last_error), (None, None));
+    assert_eq!((seen.priority, seen.concurrency), (-100, Some(concurrency)));
 
     let lease = w.claim_one().await;
     let after = w.now().await;
@@ -78,6 +84,61 @@ pub async fn a_claimed_job_is_what_was_enqueued(w: World) {
         "when the lease runs out",
     );
     assert_eq!(w.job_status(&tenant, id).await, JobStatus::Running);
+}
+
+/// How long an attempt may take, and the wait between attempts, come with each claim as they were
+/// enqueued, whichever way that was; none where the job says none.
+pub async fn timeout_and_backoff_arrive_with_each_claim(w: World) {
+    let tenant = w.organization().await;
+    let seconds = Duration::from_secs;
+    let month = seconds(30 * 24 * 3_600);
+    let of = [
+        (None, None),
+        (Some(Duration::from_millis(1)), None),
+        (None, Some(Backoff::new(Duration::ZERO, Duration::ZERO))),
+        (
+            Some(seconds(7 * 24 * 3_600)),
+            Some(Backoff::new(month, month)),
+        ),
+        (
+            Some(Duration::from_millis(90_001)),
+            Some(Backoff::new(Duration::from_millis(250), seconds(60))),
+        ),
+    ];
+    let job = |(timeout, backoff): (Option<Duration>, Option<Backoff>)| {
+        let mut job = w.job().with_max_attempts(3).unwrap();
+        if let Some(timeout) = timeout {
+            job = job.with_timeout(timeout).unwrap();
+        }
+        if let Some(backoff) = backoff {
+            job = job.with_backoff(backoff).unwrap();
+        }
+        job
+    };
+    for wanted in of {
+        w.enqueue(&tenant, job(wanted)).await;
+        for retryable in [true, false] {
+            let lease = w.claim_one().await;
+            let claim = lease.claim();
+            assert_eq!((claim.timeout, claim.backoff), wanted, "as enqueued");
+            let outcome = failed(retryable, Duration::ZERO);
+            w.settle(lease.reference(), outcome).await;
+        }
+        let next = job(wanted);
+        w.change(&tenant.scan, async |unit| unit.enqueue(vec![next]).await)
+            .await
+            .unwrap();
+        let lease = w.claim_one().await;
+        let claim = lease.claim();
+        assert_eq!((claim.timeout, claim.backoff), wanted, "in a unit of work");
+        let done = FinishOutcome::new(JobOutcome::Succeeded).with_next(vec![job(wanted)]);
+        let event = EventDraft::new("work.done", "job", claim.lease.job);
+        w.store.finish(&lease, done, event).await.unwrap();
+        let lease = w.claim_one().await;
+        let claim = lease.claim();
+        assert_eq!((claim.timeout, claim.backoff), wanted, "at a finish");
+        w.settle(claim.lease, JobOutcome::Succeeded).await;
+    }
 }
 
 /// P2: a batch is in the queue as a whole or not at all.
@@ -235,6 +296,20 @@ pub async fn a_job_that_breaks_the_rules_is_refused(w: World) {
         job
     };
     for (job, what) in [
+        (broken(|job| job.priority = 101), "too urgent"),
+        (broken(|job| job.priority = -101), "too patient"),
+        (
+            broken(|job| job.timeout = Some(Duration::ZERO)),
+            "no time for an attempt",
+        ),
+        (
+            broken(|job| job.timeout = Some(Duration::MAX)),
+            "an attempt without an end",
+        ),
+        (
+            broken(|job| job.backoff = Some(Backoff::new(Duration::ZERO, Duration::MAX))),
+            "a wait without an end",
+        ),
         (broken(|job| job.max_attempts = 0), "no attempt"),
         (broken(|job| job.max_attempts = 101), "too many attempts"),
         (

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use trueno_core::error::ErrorKind;
-use trueno_core::model::JobStatus;
-use trueno_core::port::{Enqueued, JobOutcome, LeaseRef, SettleOutcome, Settlement};
+use trueno_core::model::{Concurrency, JobStatus, OrganizationLimits, QueueTarget};
+use trueno_core::port::{Enqueued, JobOutcome, LeaseRef, SettleOutcome, Settlement, WaitReason};
 
 use super::World;
+use crate::fixtures::Tenant;
 use crate::suite::refused;
 
 /// P1: job ids that another organization uses are free, and stay apart to their end.
@@ -173,4 +174,64 @@ pub async fn isolation_heartbeat(w: World) {
         held.iter().map(|held| held.lease).collect::<Vec<_>>(),
         [mine]
     );
+}
+
+/// P1: what an organization gets says nothing to another, and takes nothing from it: neither its
+/// limits nor how full it is.
+pub async fn isolation_set_limits(w: World) {
+    let (one, two) = (w.organization().await, w.organization().await);
+    let none = OrganizationLimits::default();
+    let limits = none.with_weight(1_000).unwrap();
+    let limits = limits.with_max_running(1).unwrap().with_max_live(2);
+    let limits = limits.unwrap();
+    w.queue.set_limits(one.id, &limits).await.unwrap();
+    assert_eq!(w.queue.limits(two.id).await.unwrap(), none, "P1: its own");
+    let key = Concurrency::new("account", 1).unwrap();
+    for tenant in [&one, &two] {
+        for _ in 0..2 {
+            let job = w.job().with_concurrency(key.clone());
+            w.enqueue(tenant, job).await;
+        }
+    }
+    let full = w.queue.enqueue(&one.scan, vec![w.job()]).await;
+    refused(full, ErrorKind::Exhausted, "its own quota");
+    let more = (0..3).map(|_| w.job()).collect();
+    w.queue.enqueue(&two.scan, more).await.unwrap();
+    let leases = w.drain(10).await;
+    let of = |id| {
+        leases
+            .iter()
+            .filter(|lease| lease.organization == id)
+            .count()
+    };
+    assert_eq!((of(one.id), of(two.id)), (1, 4), "P1: its own caps");
+    let free = w.enqueue(&two, w.job()).await;
+    let waits = w.queue.why_waiting(&two.read, free).await.unwrap();
+    assert_eq!(waits, WaitReason::Due, "P1: nothing of the other's");
+
+    w.queue.set_limits(two.id, &none).await.unwrap();
+    assert_eq!(
+        w.queue.limits(one.id).await.unwrap(),
+        limits,
+        "P1: it keeps them"
+    );
+}
+
+/// P1: an organization that is held back holds no other back, and another one that is let go lets it
+/// not go.
+pub async fn isolation_pause(w: World) {
+    let (one, two) = (w.organization().await, w.organization().await);
+    let target = |tenant: &Tenant| QueueTarget::Organization(tenant.id);
+    w.queue.pause(&target(&one)).await.unwrap();
+    let held_back = w.enqueue(&one, w.job()).await;
+    let first = w.enqueue(&two, w.job()).await;
+    assert_eq!(w.drained().await, [first], "P1: theirs goes on");
+    let second = w.enqueue(&two, w.job()).await;
+    let waits = w.queue.why_waiting(&two.read, second).await.unwrap();
+    assert_eq!(waits, WaitReason::Due, "P1: nothing of the other's");
+    w.queue.pause(&target(&two)).await.unwrap();
+    w.queue.resume(&target(&two)).await.unwrap();
+    assert_eq!(w.drained().await, [second], "P1: the other's waits still");
+    let waits = w.queue.why_waiting(&one.read, held_back).await.unwrap();
+    assert_eq!(waits, WaitReason::Paused);
 }

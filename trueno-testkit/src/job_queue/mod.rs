@@ -2,15 +2,24 @@
 //! instantiates it.
 
 pub mod cancel;
+pub mod caps;
 pub mod claim;
+mod crowd;
 pub mod dropped;
 pub mod enqueue;
+pub mod fair;
 pub mod isolation;
+pub mod keys;
+pub mod limits;
 pub mod observe;
+pub mod order;
+pub mod pause;
+pub mod quota;
 pub mod recover;
 pub mod scans;
 pub mod sessions;
 pub mod settle;
+pub mod waits;
 
 pub use crate::fixtures::World;
 
@@ -35,6 +44,13 @@ pub const ISOLATION: &[(&str, Isolation)] = &[
         Isolation::None("works across organizations, answers counts"),
     ),
     ("JobQueue::wake_ups", Isolation::None("hints carry nothing")),
+    (
+        "JobQueue::set_limits",
+        Isolation::Case("isolation_set_limits"),
+    ),
+    ("JobQueue::limits", Isolation::Case("isolation_set_limits")),
+    ("JobQueue::pause", Isolation::Case("isolation_pause")),
+    ("JobQueue::resume", Isolation::Case("isolation_pause")),
     ("JobQueue::stats", Isolation::None("counts for operators")),
     (
         "JobQueue::why_waiting",
@@ -51,6 +67,7 @@ macro_rules! for_each_job_queue_case {
             enqueue {
                 enqueue_answers_in_order,
                 a_claimed_job_is_what_was_enqueued,
+                timeout_and_backoff_arrive_with_each_claim,
                 a_batch_is_enqueued_as_a_whole_or_not_at_all,
                 a_job_id_in_use_is_refused,
                 a_dedupe_key_stands_for_the_live_job,
@@ -60,7 +77,6 @@ macro_rules! for_each_job_queue_case {
                 a_job_that_breaks_the_rules_is_refused,
             }
             claim {
-                jobs_come_by_priority_then_run_at_then_id,
                 run_at_is_honoured,
                 a_claim_gives_no_more_than_its_limit,
                 a_claim_gives_only_the_kinds_it_asked_for,
@@ -69,6 +85,54 @@ macro_rules! for_each_job_queue_case {
                 a_batch_is_spread_over_organizations,
                 no_organization_is_starved,
                 bad_claims_are_refused,
+            }
+            order {
+                jobs_come_by_rank_then_id,
+                priority_ages,
+                priority_ages_from_claim_to_claim,
+                priorities_out_of_range_are_refused,
+            }
+            fair {
+                organizations_share_equally_whatever_they_have_waiting,
+                organizations_share_by_weight,
+                who_comes_late_gets_an_equal_share,
+                what_one_cannot_take_is_the_others,
+            }
+            caps {
+                no_more_run_than_max_running,
+                a_cap_can_be_changed_while_jobs_run,
+                a_place_is_free_however_the_attempt_ended,
+                a_lost_lease_keeps_its_place_until_it_is_recovered,
+                a_full_organization_holds_no_other_back,
+                max_running_holds_when_many_claim_at_once,
+            }
+            keys {
+                a_concurrency_key_limits_what_runs_under_it,
+                each_job_brings_its_own_limit,
+                a_key_is_shared_by_kinds,
+                a_place_under_a_key_is_free_however_the_attempt_ended,
+                a_cancelled_job_leaves_its_key_to_the_others,
+                blocked_jobs_hold_no_others_back,
+                a_key_counts_within_its_organization,
+                key_limits_hold_when_many_claim_at_once,
+            }
+            pause {
+                a_paused_organization_begins_nothing,
+                a_paused_kind_begins_nothing_of_anybody,
+                a_kind_that_nobody_enqueued_can_be_paused,
+                both_pauses_have_to_be_lifted,
+            }
+            quota {
+                a_full_organization_enqueues_no_more,
+                every_end_makes_room,
+                the_quota_counts_what_a_unit_of_work_enqueued,
+                what_finish_enqueues_is_always_taken,
+                a_lowered_quota_takes_nothing_away,
+            }
+            limits {
+                limits_are_what_was_set_last,
+                an_unknown_organization_is_not_found,
+                an_erased_organization_keeps_no_limits,
             }
             sessions {
                 a_heartbeat_extends_every_lease_of_its_session,
@@ -84,6 +148,7 @@ macro_rules! for_each_job_queue_case {
             }
             settle {
                 a_batch_is_settled_one_by_one,
+                a_batch_of_hundreds_is_answered_in_order,
                 settling_twice_is_told_apart_from_stale,
                 a_settled_job_that_waits_again_remembers_its_lease,
                 a_failed_attempt_comes_again_after_its_wait,
@@ -118,10 +183,17 @@ macro_rules! for_each_job_queue_case {
                 a_returned_job_leaves_its_scan_running,
             }
             observe {
-                why_waiting_tells_the_reason,
+                a_waiting_job_tells_its_way_to_the_end,
                 stats_count_the_live_queue,
                 an_enqueue_wakes_a_listener,
                 a_committed_unit_of_work_wakes_a_listener,
+            }
+            waits {
+                a_job_waits_for_a_worker_of_its_kind,
+                a_job_waits_while_it_is_paused,
+                a_job_waits_for_room_in_its_organization,
+                a_job_waits_for_room_under_its_key,
+                the_first_reason_is_told,
             }
             dropped {
                 a_dropped_enqueue_is_whole_or_nothing,
@@ -135,6 +207,8 @@ macro_rules! for_each_job_queue_case {
                 isolation_settle,
                 isolation_claim,
                 isolation_heartbeat,
+                isolation_set_limits,
+                isolation_pause,
             }
         }
     };

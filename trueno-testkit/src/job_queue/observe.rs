@@ -11,9 +11,15 @@ use super::World;
 /// Hints may be skipped, so enqueueing is repeated this often before a stream counts as silent.
 const HINT_TRIES: u32 = 30;
 
-/// `why_waiting` tells what a job waits for: a worker, its time, the next attempt, or nothing.
-pub async fn why_waiting_tells_the_reason(w: World) {
+/// `why_waiting` tells what a job waits for on its way: to be taken, its time, the next attempt, or
+/// nothing.
+pub async fn a_waiting_job_tells_its_way_to_the_end(w: World) {
     let tenant = w.organization().await;
+    // A worker that stays, and takes nothing.
+    let idle = w
+        .claim_request(1)
+        .with_lease_for(Duration::from_secs(3_600));
+    assert_eq!(w.queue.claim(&idle).await.unwrap(), []);
     let job = w.enqueue(&tenant, w.job()).await;
     let why = async |job| w.queue.why_waiting(&tenant.read, job).await.unwrap();
     assert_eq!(why(job).await, WaitReason::Due);

@@ -90,6 +90,77 @@ pub async fn a_batch_is_settled_one_by_one(w: World) {
     );
 }
 
+/// A batch of hundreds, with every outcome there is and every way not to be settled, of two
+/// organizations, is answered in its order, and each job is where its answer says.
+pub async fn a_batch_of_hundreds_is_answered_in_order(w: World) {
+    use SettleOutcome::{AlreadySettled, Settled, Stale};
+    const JOBS: usize = 500;
+    let (one, two) = (w.organization().await, w.organization().await);
+    for tenant in [&one, &two] {
+        let jobs = (0..JOBS / 2).map(|_| w.job()).collect();
+        w.queue.enqueue(&tenant.scan, jobs).await.unwrap();
+    }
+    let leases = w.drain(JOBS).await;
+    assert_eq!(leases.len(), JOBS, "each was claimed");
+    let mut before = Vec::new();
+    let mut batch = Vec::new();
+    let mut wanted = Vec::new();
+    for (nth, lease) in leases.iter().copied().enumerate() {
+        let (outcome, status) = match nth % 5 {
+            0 => (JobOutcome::Succeeded, JobStatus::Succeeded),
+            1 => (failed(true, 60), JobStatus::Failed),
+            2 => (failed(false, 0), JobStatus::Dead),
+            3 => (JobOutcome::Returned, JobStatus::Queued),
+            _ => (JobOutcome::Cancelled, JobStatus::Cancelled),
+        };
+        let organization = match lease.organization == one.id {
+            true => two.id,
+            false => one.id,
+        };
+        let (lease, answer, left) = match nth % 9 {
+            4 => (w.forged(lease), Stale, JobStatus::Running),
+            5 => {
+                let outcome = JobOutcome::Succeeded;
+                before.push(Settlement { lease, outcome });
+                (lease, AlreadySettled, JobStatus::Succeeded)
+            }
+            6 => (
+                LeaseRef {
+                    job: w.id(),
+                    ..lease
+                },
+                Stale,
+                JobStatus::Running,
+            ),
+            7 => (
+                LeaseRef {
+                    organization,
+                    ..lease
+                },
+                Stale,
+                JobStatus::Running,
+            ),
+            _ => (lease, Settled(status), status),
+        };
+        batch.push(Settlement { lease, outcome });
+        wanted.push((answer, left));
+    }
+    w.queue.settle(before).await.unwrap();
+    let answers = w.queue.settle(batch).await.unwrap();
+    assert_eq!(answers.len(), JOBS);
+    let (mut ones, mut twos) = (w.view(&one).await, w.view(&two).await);
+    for (nth, (answer, left)) in wanted.into_iter().enumerate() {
+        let lease = leases[nth];
+        assert_eq!(answers[nth], answer, "the answer to settlement {nth}");
+        let view = match lease.organization == one.id {
+            true => &mut ones,
+            false => &mut twos,
+        };
+        let job = view.job(lease.job).await.unwrap();
+        assert_eq!(job.status, left, "the job of settlement {nth}");
+    }
+}
+
 /// Settling again with the lease that settled is told apart from settling with one that is lost,
 /// and changes nothing either way.
 pub async fn settling_twice_is_told_apart_from_stale(w: World) {

@@ -11,9 +11,9 @@
 //!
 //! Both live the same kind of life: each connects an account, requests a scan of it, claims and
 //! ingests, and then takes steps drawn at random: members, accounts, scans, jobs, leases, batches,
-//! findings, exceptions, schedules, and reads of all of them by random filters, in small pages, with
-//! cursors carried from step to step. A may erase itself. At its end B reads everything, exports
-//! itself, erases itself and reads what is left.
+//! their limits in the queue, findings, exceptions, schedules, and reads of all of them by random
+//! filters, in small pages, with cursors carried from step to step. A may erase itself. At its end B
+//! reads everything, exports itself, erases itself and reads what is left.
 //!
 //! - **They share names.** Every id that either makes is a function of the seed, who makes it and a
 //!   number, whether or not A is there. Each draws some of its ids from the other's: for accounts,

@@ -160,7 +160,11 @@ impl Notes {
     /// Takes an error down: all that a caller can learn of it.
     pub(super) fn refusal(&mut self, what: &'static str, error: &Error) {
         self.answers.entry(what).or_default().refused += 1;
-        if matches!(error.kind(), ErrorKind::Timeout | ErrorKind::Exhausted) {
+        // Its own quota, which the message tells how to mend, kept it from nothing of the other's.
+        let own_quota = || error.to_string().contains("max_live");
+        if error.kind() == ErrorKind::Timeout
+            || (error.kind() == ErrorKind::Exhausted && !own_quota())
+        {
             self.waits.push(format!("{what}: {error}"));
         }
         let shown = json!({

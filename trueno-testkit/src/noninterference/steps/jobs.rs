@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 use trueno_core::access::Action;
 use trueno_core::id::{JobId, WorkerSessionId};
-use trueno_core::model::{JobPayload, NewJob};
+use trueno_core::model::{Concurrency, JobPayload, NewJob};
 use trueno_core::port::{ClaimRequest, Settlement, claim_leases};
 
 use super::work::{LEASE, shown_claims};
@@ -41,6 +41,11 @@ impl Life {
         }
         stage.pause().await;
 
+        self.work_on_jobs(stage).await;
+    }
+
+    /// Claims jobs without a scan, and settles them.
+    pub(super) async fn work_on_jobs(&mut self, stage: &Stage<'_>) {
         let session: WorkerSessionId = self.own(Thing::Session);
         let kinds = vec![self.names.work_kind()];
         let request = ClaimRequest::new(session, "worker", kinds, 3).with_lease_for(LEASE);
@@ -68,10 +73,16 @@ impl Life {
             body: json!({ "of": self.names.side.label() }),
         };
         let job = NewJob::new(id, self.names.work_kind(), payload).unwrap();
-        let priority = self.pick(&[-1, 0, 1]);
-        job.with_priority(priority)
-            .with_max_attempts(self.pick(&[1, 2, 3]))
+        let job = job
+            .with_priority(self.pick(&[-1, 0, 1]))
             .unwrap()
+            .with_max_attempts(self.pick(&[1, 2, 3]))
+            .unwrap();
+        // Both sides have jobs under the same key.
+        match self.pick(&[0, 0, 1, 2]) {
+            0 => job,
+            limit => job.with_concurrency(Concurrency::new("account", limit).unwrap()),
+        }
     }
 
     /// Cancels a job, through the queue or in a unit of work.

@@ -6,6 +6,7 @@ mod findings;
 mod jobs;
 mod lists;
 mod looks;
+mod operate;
 mod organization;
 mod reach;
 mod scans;
@@ -41,6 +42,8 @@ pub(super) enum Step {
     Jobs,
     /// A job is cancelled.
     Cancel,
+    /// The organization gets other limits in the queue, or is held back for a while.
+    Operate,
     /// Something is done with a finding.
     WorkFinding,
     /// An exception is asked for or decided.
@@ -62,7 +65,7 @@ pub(super) enum Step {
 }
 
 /// How likely each step is, of a thousand or so.
-const WEIGHTS: [(Step, u32); 17] = [
+const WEIGHTS: [(Step, u32); 18] = [
     (Step::Connect, 50),
     (Step::MoveAccount, 50),
     (Step::Member, 60),
@@ -71,6 +74,7 @@ const WEIGHTS: [(Step, u32); 17] = [
     (Step::LoseLease, 50),
     (Step::Jobs, 50),
     (Step::Cancel, 40),
+    (Step::Operate, 40),
     (Step::WorkFinding, 90),
     (Step::Exception, 90),
     (Step::Lapse, 40),
@@ -111,6 +115,7 @@ impl Life {
             Step::LoseLease => self.lose_lease(stage).await,
             Step::Jobs => self.run_jobs(stage).await,
             Step::Cancel => self.cancel(stage).await,
+            Step::Operate => self.operate(stage).await,
             Step::WorkFinding => self.work_finding(stage).await,
             Step::Exception => self.except(stage).await,
             Step::Lapse => self.lapse(stage).await,

@@ -266,6 +266,8 @@ pub(super) fn shown_claims(leases: &[Lease]) -> Value {
             "failed_attempts": claim.failed_attempts,
             "max_attempts": claim.max_attempts,
             "lost_leases": claim.lost_leases,
+            "timeout": claim.timeout,
+            "backoff": claim.backoff.map(|backoff| format!("{backoff:?}")),
             "enqueued_at": claim.enqueued_at,
             "expires_at": claim.expires_at,
         })

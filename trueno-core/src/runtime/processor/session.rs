@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::ProcessorStatus;
 use crate::clock::SharedClock;
 use crate::error::ErrorKind;
 use crate::id::{IdSource, LeaseToken, WorkerSessionId};
@@ -19,29 +20,43 @@ pub(super) enum StopReason {
     Cancelled,
     /// The processor shuts down.
     Shutdown,
+    /// The attempt took longer than its timeout.
+    Overdue,
     /// The lease is gone: nothing the job does counts any more.
     LeaseLost,
 }
 
 /// Stops one job, and says why. The first reason stays, unless the lease is lost later.
 #[derive(Clone, Debug, Default)]
-pub(super) struct JobControl {
-    pub(super) stop: CancellationToken,
-    reason: Arc<Mutex<Option<StopReason>>>,
+pub(super) struct JobControl(Arc<Stop>);
+
+#[derive(Debug, Default)]
+struct Stop {
+    token: CancellationToken,
+    reason: Mutex<Option<StopReason>>,
 }
 
 impl JobControl {
     pub(super) fn stop(&self, reason: StopReason) {
-        let mut held = lock(&self.reason);
+        let mut held = lock(&self.0.reason);
         if held.is_none() || reason == StopReason::LeaseLost {
             *held = Some(reason);
         }
         drop(held);
-        self.stop.cancel();
+        self.0.token.cancel();
     }
 
     pub(super) fn reason(&self) -> Option<StopReason> {
-        *lock(&self.reason)
+        *lock(&self.0.reason)
+    }
+
+    pub(super) fn has_lost_its_lease(&self) -> bool {
+        self.reason() == Some(StopReason::LeaseLost)
+    }
+
+    /// Fires when the job should stop.
+    pub(super) fn token(&self) -> &CancellationToken {
+        &self.0.token
     }
 }
 
@@ -51,6 +66,7 @@ pub(super) struct Session {
     ids: IdSource,
     clock: SharedClock,
     lease_for: Duration,
+    status: ProcessorStatus,
     state: Mutex<State>,
 }
 
@@ -67,7 +83,8 @@ struct State {
     unknown: HashSet<LeaseToken>,
 }
 
-/// A job's place in its session, given up when it is dropped, however the job ends.
+/// A job's place in its session, given up when it is dropped, however the job ends: for as long as
+/// it has one, heartbeats know it.
 #[derive(Debug)]
 pub(super) struct Place {
     session: Arc<Session>,
@@ -82,7 +99,12 @@ impl Drop for Place {
 }
 
 impl Session {
-    pub(super) fn new(ids: IdSource, clock: SharedClock, lease_for: Duration) -> Self {
+    pub(super) fn new(
+        ids: IdSource,
+        clock: SharedClock,
+        lease_for: Duration,
+        status: ProcessorStatus,
+    ) -> Self {
         let state = State {
             id: ids.next(clock.now()),
             opened: false,
@@ -94,6 +116,7 @@ impl Session {
             ids,
             clock,
             lease_for,
+            status,
             state: Mutex::new(state),
         }
     }
@@ -120,6 +143,11 @@ impl Session {
             token,
             control,
         }
+    }
+
+    /// How many jobs have a place.
+    pub(super) fn jobs(&self) -> usize {
+        lock(&self.state).jobs.len()
     }
 
     pub(super) fn stop_all(&self, reason: StopReason) {
@@ -161,6 +189,7 @@ impl Session {
         let beat = queue.heartbeat(id, self.lease_for);
         match tokio::time::timeout(self.lease_for / 4, beat).await {
             Ok(Ok(beat)) => {
+                self.status.beat();
                 self.extended(id, sent);
                 let held: HashMap<LeaseToken, bool> = beat
                     .held

@@ -1,11 +1,9 @@
-//! The lines that the bench prints.
+//! The lines that a bench prints.
+#![allow(dead_code, reason = "each bench uses some of it")]
 
 use std::io::Write as _;
 
 use serde::Serialize;
-
-/// The benches, by the name that picks them.
-pub(crate) const BENCHES: [&str; 4] = ["rls", "page", "ingest", "memory"];
 
 /// Says something on stderr.
 #[macro_export]
@@ -39,10 +37,10 @@ pub(crate) struct Line {
 
 impl Line {
     /// Prints it. A ratio to nothing is null.
-    pub(crate) fn print(&self) {
+    pub(crate) fn print(&self, bench: &'static str) {
         let ratio = (self.peer_value != 0.0).then(|| self.ours / self.peer_value);
         let json = Json {
-            bench: "store",
+            bench,
             metric: self.metric,
             peer: self.peer,
             ours: rounded(self.ours),

@@ -1,0 +1,84 @@
+//! What a processor does beside its jobs.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use tokio::sync::Notify;
+
+use super::session::Session;
+use crate::clock::SharedClock;
+use crate::port::{JobQueue, TenantStore};
+
+/// How many exceptions end in one transaction.
+const LAPSED_AT_ONCE: usize = 100;
+
+/// Keeps the session's leases.
+pub(super) async fn beat(queue: Arc<dyn JobQueue>, session: Arc<Session>, lease_for: Duration) {
+    loop {
+        tokio::time::sleep(lease_for / 3).await;
+        session.beat(queue.as_ref()).await;
+    }
+}
+
+/// Takes jobs back from workers that vanished.
+pub(super) async fn recover(queue: Arc<dyn JobQueue>, every: Duration) {
+    loop {
+        match queue.recover_expired(100).await {
+            Ok(done) if done != Default::default() => {
+                tracing::info!(
+                    requeued = done.requeued,
+                    dead = done.dead,
+                    cancelled = done.cancelled,
+                    "took back jobs of vanished workers"
+                );
+            }
+            Ok(_) => {}
+            Err(error) => tracing::warn!(?error, "recovery failed"),
+        }
+        tokio::time::sleep(every).await;
+    }
+}
+
+/// Ends exceptions whose time ran out.
+pub(super) async fn lapse_exceptions(
+    store: Arc<dyn TenantStore>,
+    clock: SharedClock,
+    every: Duration,
+) {
+    loop {
+        match store.lapse_exceptions(clock.now(), LAPSED_AT_ONCE).await {
+            Ok(0) => {}
+            Ok(lapsed) => {
+                tracing::info!(lapsed, "exceptions ran out of time");
+                if lapsed >= LAPSED_AT_ONCE as u64 {
+                    continue;
+                }
+            }
+            Err(error) => tracing::warn!(?error, "no exception was ended"),
+        }
+        tokio::time::sleep(every).await;
+    }
+}
+
+/// Passes on that there may be work. While there is no stream, polling goes on without it.
+pub(super) async fn listen(queue: Arc<dyn JobQueue>, hints: Arc<Notify>, pause: Duration) {
+    let mut broken = false;
+    loop {
+        match queue.wake_ups().await {
+            Ok(mut stream) => {
+                if std::mem::take(&mut broken) {
+                    // What came while nobody listened.
+                    hints.notify_one();
+                }
+                while let Some(()) = stream.next().await {
+                    hints.notify_one();
+                }
+            }
+            Err(error) if broken => tracing::debug!(?error, "still no wake-ups"),
+            Err(error) => tracing::warn!(?error, "no wake-ups; polling only"),
+        }
+        broken = true;
+        tokio::time::sleep(pause).await;
+    }
+}
