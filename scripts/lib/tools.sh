@@ -16,18 +16,18 @@ venv_python() { # prints the first usable interpreter
 
 # Makes the venv anew when the requirements have changed since it was made, or its place, which a
 # venv's programs have written into them.
-venv_require() { # VENV REQUIREMENTS
-    local venv=$1 requirements=$2 python made_from
+venv_require() { # VENV REQUIREMENTS [MODULE]; MODULE is imported to see that the venv works
+    local venv=$1 requirements=$2 module=${3:-moto.server} python made_from
     made_from="$(sha256sum <"$requirements") $venv"
     if [ "$(cat "$venv/made-from" 2>/dev/null)" = "$made_from" ] &&
-        "$venv/bin/python" -c 'import moto.server' 2>/dev/null; then
+        "$venv/bin/python" -c "import $module" 2>/dev/null; then
         return 0
     fi
     if ! python=$(venv_python); then
         apt_install "python3 (3.11 or later) with venv and ensurepip" python3 python3-venv
         python=$(venv_python) || die "python3 is older than 3.11, or its venv module does not work"
     fi
-    say "making the Python environment of the tests"
+    say "making the Python environment of $requirements"
     rm -rf "$venv"
     guarded 2m "$python" -m venv "$venv" || die "python3 -m venv failed"
     guarded 15m "$venv/bin/python" -m pip install --quiet --no-input --disable-pip-version-check \
