@@ -7,7 +7,7 @@ use super::worlds::Worlds;
 
 /// Functions whose answers depend on other organizations by design, the columns of others that may
 /// be in them, and why. A function that is not here has to answer as if there were no others.
-pub(crate) const ACROSS: [(&str, &[&str]); 6] = [
+pub(crate) const ACROSS: [(&str, &[&str]); 9] = [
     // A worker takes whatever is due: the claim, as its lease has it.
     ("claim", &["job."]),
     // Authentication asks on behalf of a user whom it knows.
@@ -16,6 +16,11 @@ pub(crate) const ACROSS: [(&str, &[&str]); 6] = [
     ("create_organization", &[]),
     // Counts, for operators.
     ("queue_stats", &[]),
+    // Operators limit an organization, ask for its limits and hold its jobs back: whether it is there is
+    // answered, and numbers that an operator gave.
+    ("queue_limits", &[]),
+    ("set_queue_limits", &[]),
+    ("pause_organization", &[]),
     // How many jobs of sessions that are over were taken back, whosever they are.
     ("recover_expired", &[]),
     // How many exceptions whose time ran out were ended, whosever they are.
