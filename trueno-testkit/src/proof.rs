@@ -20,7 +20,7 @@ const SEED: u64 = 0x7472_7565_6e6f;
 /// How often to try: `full` times under `TRUENO_PROOF=full`, otherwise a tenth of it, at least once.
 #[must_use]
 pub fn count(full: u32) -> u32 {
-    share(full, std::env::var("TRUENO_PROOF").ok().as_deref())
+    share(full, proof().as_deref())
 }
 
 fn share(full: u32, proof: Option<&str>) -> u32 {
@@ -28,6 +28,16 @@ fn share(full: u32, proof: Option<&str>) -> u32 {
         Some("full") => full,
         _ => (full / 10).max(1),
     }
+}
+
+/// Whether the full counts are asked for.
+#[must_use]
+pub fn is_full() -> bool {
+    proof().as_deref() == Some("full")
+}
+
+fn proof() -> Option<String> {
+    std::env::var("TRUENO_PROOF").ok()
 }
 
 /// The seed of `TRUENO_TEST_SEED`, or a fixed one; printed, so that a failure can be had again.

@@ -4,10 +4,12 @@ use std::collections::BTreeSet;
 
 use super::contexts::{Context, Seals};
 use super::everything;
+use super::extent::Extent;
 use super::run::Tally;
 use super::schema::Role;
 use super::worlds::Worlds;
 use crate::support::ROLES;
+use crate::support::way::Way;
 
 /// Tables of one form, each with one thing wrong; `sound` has nothing.
 const TABLES: [(&str, &str); 7] = [
@@ -73,7 +75,7 @@ const REST: &str = "
 ";
 
 /// Runs the suite on all of them.
-pub(crate) async fn sing() {
+pub(crate) async fn sing(way: Way) {
     let mut more = String::new();
     for (name, wrong) in TABLES {
         let wrong = wrong.replace('@', &format!("trueno.{name}"));
@@ -81,7 +83,7 @@ pub(crate) async fn sing() {
         more += &format!("{wrong};");
     }
     more += &REST.replace("@roles@", ROLES);
-    let worlds = Worlds::new(&more).await;
+    let worlds = Worlds::new(way, &more).await;
     let seals = Seals::new(&worlds).await;
     let made = |name: &str| {
         TABLES.iter().any(|(table, _)| *table == name)
@@ -90,7 +92,9 @@ pub(crate) async fn sing() {
     let mut tally = Tally::default();
     for role in Role::ALL {
         for context in [Context::Absent, Context::Foreign] {
-            tally.merge(everything(&worlds, &seals, role, context, &made).await);
+            let mut all = Extent::All;
+            let told = everything(&worlds, &seals, role, context, &mut all, &made).await;
+            tally.merge(told);
         }
     }
     assert!(tally.malformed.is_empty(), "{:?}", tally.malformed);

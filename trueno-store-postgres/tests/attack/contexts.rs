@@ -5,17 +5,20 @@ use sha2::Sha256;
 use sqlx::postgres::PgConnection;
 use sqlx::{Executor as _, Row as _};
 
+use super::run::LEAKY;
 use super::schema::Role;
 use super::values::Who;
-use super::worlds::{Worlds, attacker, run};
+use super::worlds::{Worlds, run};
 use crate::support::keys;
+use crate::support::way::Way;
 
 /// The context of an attack. All but the last two hold none that is valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Context {
     /// None was entered.
     Absent,
-    /// A's, kept on the connection beyond the transaction that it was sealed for.
+    /// A's, kept on the connection beyond the transaction that it was sealed for; where clients share
+    /// connections, by another client.
     Expired,
     /// A's, with a signature that nobody made.
     Forged,
@@ -74,7 +77,7 @@ impl Seals {
     pub(crate) async fn new(worlds: &Worlds) -> Self {
         let (mut sealed, mut sessions) = (Vec::new(), Vec::new());
         for role in Role::ALL {
-            let mut session = attacker(&worlds.with, role).await;
+            let mut session = worlds.attacker(&worlds.with, role).await;
             run(&mut session, "begin").await;
             enter(&mut session, worlds, role, Who::A).await;
             sealed.push(seal(&mut session).await);
@@ -116,44 +119,27 @@ pub(crate) async fn arrange(
 ) {
     let other = Role::ALL[1 - role as usize];
     let text = match context {
-        Context::Expired => {
-            run(with, "begin").await;
-            enter(with, worlds, role, Who::A).await;
-            let sealed = seal(with).await;
-            run(with, "commit").await;
-            Some(sealed)
-        }
-        Context::Forged => Some(format!(
+        Context::Forged => format!(
             "{}:{}:{}",
             ["test", "_server"][role as usize],
             Who::A.organization(),
             "00".repeat(32)
-        )),
-        Context::Replayed => Some(seals.sealed[role as usize].clone()),
-        Context::ReplayedRole => Some(seals.sealed[other as usize].clone()),
-        _ => None,
+        ),
+        Context::Replayed => seals.sealed[role as usize].clone(),
+        Context::ReplayedRole => seals.sealed[other as usize].clone(),
+        _ => String::new(),
     };
-    for (connection, has_a) in [(with, true), (without, false)] {
-        let kept = match (context, &text) {
-            (Context::Expired, Some(text)) => text.as_str(),
-            _ => "",
-        };
-        run(
-            connection,
-            &format!("select set_config('trueno.context', '{kept}', false)"),
-        )
-        .await;
-        run(connection, "begin").await;
-        match (context, &text) {
-            (Context::Expired, _) | (_, None) => {}
-            (_, Some(text)) => {
-                run(
-                    connection,
-                    &format!("select set_config('trueno.context', '{text}', true)"),
-                )
-                .await;
-            }
+    if context == Context::Expired {
+        begin_expired(worlds, role, [with, without]).await;
+    } else {
+        for connection in [&mut *with, &mut *without] {
+            let set = format!("begin; select set_config('trueno.context', '{text}', true)");
+            run(connection, &set).await;
         }
+    }
+    for (connection, has_a) in [(with, true), (without, false)] {
+        // In the transaction, since the next one may be on another of a pooler's servers.
+        run(connection, LEAKY).await;
         if context.is_own() {
             enter(connection, worlds, role, Who::B).await;
         }
@@ -168,13 +154,58 @@ pub(crate) async fn arrange(
     }
 }
 
+/// Begins transactions where an earlier one left A's context to the session: its own session, or the
+/// server's that another client had.
+async fn begin_expired(worlds: &Worlds, role: Role, connections: [&mut PgConnection; 2]) {
+    let mut sealed = None;
+    for (connection, database) in connections.into_iter().zip([&worlds.with, &worlds.without]) {
+        let mut another = match worlds.way {
+            Way::Straight => None,
+            Way::Pooled => Some(worlds.attacker(database, role).await),
+        };
+        let earlier = another.as_mut().unwrap_or(connection);
+        run(earlier, "begin").await;
+        let text = match sealed.take() {
+            Some(text) => text,
+            None => {
+                enter(earlier, worlds, role, Who::A).await;
+                seal(earlier).await
+            }
+        };
+        let set = format!("select set_config('trueno.context', '{text}', false)");
+        run(earlier, &set).await;
+        let left_on = backend(earlier).await;
+        run(earlier, "commit").await;
+        drop(another);
+        sealed = Some(text);
+
+        // A pooler's servers take turns.
+        for turn in 0.. {
+            assert!(turn < 100, "the connection is handed out again");
+            run(connection, "begin").await;
+            if backend(connection).await == left_on {
+                break;
+            }
+            run(connection, "rollback").await;
+        }
+        let found = seal(connection).await;
+        assert_eq!(Some(found), sealed, "it is there to be found");
+    }
+}
+
+/// The server's process that works for a connection in this transaction.
+async fn backend(connection: &mut PgConnection) -> i32 {
+    let row = connection.fetch_one("select pg_backend_pid()").await;
+    row.unwrap().get(0)
+}
+
 /// Enters an organization as its own members and workers do: nothing of it shows in the server's
 /// activity.
 async fn enter(connection: &mut PgConnection, worlds: &Worlds, role: Role, who: Who) {
     let organization = who.organization();
     let entered = match role {
         Role::App => {
-            let mac = signature(connection, &organization).await;
+            let mac = signature(worlds.way, connection, &organization).await;
             sqlx::query("select trueno.enter('test', $1::text::uuid, decode($2, 'hex'))")
                 .bind(organization)
                 .bind(mac)
@@ -200,7 +231,7 @@ async fn enter(connection: &mut PgConnection, worlds: &Worlds, role: Role, who: 
 }
 
 /// Signs as the app does.
-async fn signature(connection: &mut PgConnection, organization: &str) -> String {
+async fn signature(way: Way, connection: &mut PgConnection, organization: &str) -> String {
     let row = connection
         .fetch_one("select int4send(pg_backend_pid()) || timestamptz_send(transaction_timestamp())")
         .await
@@ -209,7 +240,7 @@ async fn signature(connection: &mut PgConnection, organization: &str) -> String 
     let organization: uuid::Uuid = organization.parse().unwrap();
     let key = keys().newest().derive("trueno context key v1", b"trueno");
     let mut mac = Hmac::<Sha256>::new_from_slice(&*key).unwrap();
-    for text in ["test", &Role::App.name()] {
+    for text in ["test", &way.invoker(Role::App.short())] {
         mac.update(&u32::try_from(text.len()).unwrap().to_be_bytes());
         mac.update(text.as_bytes());
     }

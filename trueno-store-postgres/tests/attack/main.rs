@@ -11,6 +11,10 @@
 //! functions, sequences and system catalogs ([`elsewhere`]), and the store's own statements without
 //! their filters ([`sources`]).
 //!
+//! All of it straight on the server, and again through PgBouncer in transaction mode, where attackers
+//! share the server's sessions with other clients. There a tenth is tried, or all in a full proof
+//! ([`extent`]).
+//!
 //! EXPLAIN is the exception: it tells of the physical table, which everybody shares. There the answer
 //! for A's values has to be that for values that exist nowhere. What the server tells everybody of a
 //! whole table (its pages, its estimated rows, `ctid` and `xmin` of one's own rows) and how long
@@ -29,6 +33,7 @@ mod support;
 mod canaries;
 mod contexts;
 mod elsewhere;
+mod extent;
 #[path = "../plans/notices.rs"]
 mod notices;
 mod reads;
@@ -42,10 +47,14 @@ mod writes;
 use std::collections::{BTreeMap, BTreeSet};
 
 use contexts::{Context, Seals};
+use extent::Extent;
 use reads::{Filter, Maker};
 use run::{Case, Tally, attack};
 use schema::{Role, Table};
 use serde_json::json;
+use sources::Sent;
+use support::way::Way;
+use tokio::sync::OnceCell;
 use trueno_testkit::proof;
 use worlds::Worlds;
 
@@ -85,6 +94,7 @@ async fn everything(
     seals: &Seals,
     role: Role,
     context: Context,
+    extent: &mut Extent,
     only: &(dyn Fn(&str) -> bool + Sync),
 ) -> Tally {
     let mut cases = Vec::new();
@@ -97,27 +107,39 @@ async fn everything(
     rest.extend(elsewhere::sequences(&worlds.schema));
     rest.retain(|case| only(&case.subject));
     cases.extend(rest);
-    attack(worlds, seals, role, context, &cases).await
+    attack(worlds, seals, role, context, &extent.take(cases)).await
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_statement_tells_of_another_organization() {
-    let migrated = support::Database::migrated(&support::keys()).await;
-    let schema = schema::Schema::read(&mut migrated.admin().await).await;
-    let sent = sources::sent(&schema).await;
-    println!("attack: {} statements of the store itself", sent.len());
+/// The store's own statements: the same for every way to the server.
+async fn sent() -> &'static [Sent] {
+    static SENT: OnceCell<Vec<Sent>> = OnceCell::const_new();
+    SENT.get_or_init(async || {
+        let migrated = support::Database::migrated(&support::keys()).await;
+        let schema = schema::Schema::read(&mut migrated.admin().await).await;
+        let sent = sources::sent(&schema).await;
+        println!("attack: {} statements of the store itself", sent.len());
+        sent
+    })
+    .await
+}
+
+async fn no_statement_tells(way: Way) {
+    let sent = sent().await;
     // Each role has worlds of its own: they would wait for each other's locks.
     let as_role = async |role: Role| {
-        let worlds = Worlds::new("").await;
+        let worlds = Worlds::new(way, "").await;
         let seals = Seals::new(&worlds).await;
-        let own = sources::cases(&worlds, &sent).await;
+        let mut extent = Extent::of(way, role);
+        let own = sources::cases(&worlds, sent).await;
         let mut tally = Tally::default();
         for context in Context::ALL {
-            tally.merge(everything(&worlds, &seals, role, context, &|_| true).await);
+            let all = everything(&worlds, &seals, role, context, &mut extent, &|_| true);
+            tally.merge(all.await);
+            let own = extent.take(own.clone());
             tally.merge(attack(&worlds, &seals, role, context, &own).await);
         }
         for context in [Context::Absent, Context::Foreign] {
-            let catalogs = elsewhere::catalogs(&worlds.schema);
+            let catalogs = extent.take(elsewhere::catalogs(&worlds.schema));
             tally.merge(attack(&worlds, &seals, role, context, &catalogs).await);
         }
         seals.still_valid().await;
@@ -126,7 +148,7 @@ async fn no_statement_tells_of_another_organization() {
     let ((worlds, mut tally), (_, processor)) =
         tokio::join!(as_role(Role::App), as_role(Role::Processor));
     tally.merge(processor);
-    print(&tally);
+    print(way, &tally);
 
     let (leaks, mistakes) = (first(&tally), join(&tally.malformed));
     assert!(leaks.is_empty(), "{} leaks:\n{leaks}", tally.leaks.len());
@@ -149,8 +171,23 @@ async fn no_statement_tells_of_another_organization() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_statement_tells_of_another_organization() {
+    no_statement_tells(Way::Straight).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_statement_tells_of_another_organization_behind_pgbouncer() {
+    no_statement_tells(Way::Pooled).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_suite_reports_what_leaks_and_nothing_else() {
-    canaries::sing().await;
+    canaries::sing(Way::Straight).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_suite_reports_what_leaks_and_nothing_else_behind_pgbouncer() {
+    canaries::sing(Way::Pooled).await;
 }
 
 /// The first leak of each subject by each kind of statement, and how many there are.
@@ -178,7 +215,8 @@ fn join(lines: &BTreeSet<String>) -> String {
 }
 
 /// How much was tried, by each of the four sides; the whole product goes to the report.
-fn print(tally: &Tally) {
+fn print(way: Way, tally: &Tally) {
+    let name = way.proof("attack");
     let mut sides: [BTreeMap<&str, usize>; 4] = Default::default();
     for ((subject, statement, context, role), cases) in &tally.cases {
         let names = [subject.as_str(), statement, context.name(), role.short()];
@@ -186,7 +224,7 @@ fn print(tally: &Tally) {
             *side.entry(name).or_default() += cases;
         }
         proof::report(
-            "attack",
+            &name,
             &json!({
                 "subject": subject, "statement": statement, "context": context.name(),
                 "role": role.short(), "cases": cases,
@@ -194,7 +232,7 @@ fn print(tally: &Tally) {
         );
     }
     println!(
-        "attack: {} cases, {} leaks",
+        "{name}: {} cases, {} leaks",
         tally.count(),
         tally.leaks.len()
     );

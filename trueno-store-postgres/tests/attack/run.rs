@@ -9,7 +9,7 @@ use sqlx::{AssertSqlSafe, Either, Row as _};
 use super::contexts::{Context, Seals, arrange};
 use super::schema::Role;
 use super::values::{found, nowhere};
-use super::worlds::{Worlds, attacker, run};
+use super::worlds::{Worlds, run};
 
 /// How a statement is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,11 +95,8 @@ pub(crate) async fn attack(
     context: Context,
     cases: &[Case],
 ) -> Tally {
-    let mut with = attacker(&worlds.with, role).await;
-    let mut without = attacker(&worlds.without, role).await;
-    for connection in [&mut with, &mut without] {
-        run(connection, LEAKY).await;
-    }
+    let mut with = worlds.attacker(&worlds.with, role).await;
+    let mut without = worlds.attacker(&worlds.without, role).await;
     arrange(worlds, seals, role, context, [&mut with, &mut without]).await;
     let mut tally = Tally::default();
     for case in cases {
@@ -187,7 +184,7 @@ fn sorted(answer: &str) -> Vec<&str> {
 }
 
 /// A function that tells whatever of A's it is asked about, and would rather be asked first.
-const LEAKY: &str = "create or replace function pg_temp.leak(what text) returns boolean
+pub(crate) const LEAKY: &str = "create or replace function pg_temp.leak(what text) returns boolean
     language plpgsql cost 0.0000001 as $$
     begin
         if what like '%zA~%' or what like '%aaaaaaaa%' or what like '%2001-%' then

@@ -5,7 +5,8 @@ use sqlx::{AssertSqlSafe, ConnectOptions as _, Executor as _, Row as _};
 
 use super::schema::{Role, Schema};
 use super::values::{Values, Who};
-use crate::support::{Database, keys};
+use crate::support::way::Way;
+use crate::support::{Database, bouncer, keys};
 
 /// Rows of A in each table: so many that its values are common ones.
 const ROWS_OF_A: usize = 30;
@@ -21,8 +22,8 @@ const KEPT: &str = "
         where organization_id = '@' and status in ('requested', 'approved');
     insert into audit_outbox (organization_id, event_id)
         select organization_id, id from audit_staged where organization_id = '@' order by id;
-    insert into queue_organization (organization_id, live, running)
-        select organization_id, count(*), count(*) filter (where status = 'running')
+    insert into queue_organization (organization_id, max_running, max_live, live, running)
+        select organization_id, 20, 1000, count(*), count(*) filter (where status = 'running')
         from job where organization_id = '@' group by organization_id;
     insert into queue_note (
         organization_id, lane, kind, priority, ready_at, concurrency_key, concurrency_limit
@@ -32,6 +33,8 @@ const KEPT: &str = "
 /// Both databases, and what is in them.
 #[derive(Debug)]
 pub(crate) struct Worlds {
+    /// How attackers come to them.
+    pub(crate) way: Way,
     /// A and B.
     pub(crate) with: Database,
     /// B alone.
@@ -43,7 +46,7 @@ pub(crate) struct Worlds {
 impl Worlds {
     /// Migrates both, runs `more` on them, and seeds them from the catalog: B's rows first and the
     /// same in both.
-    pub(crate) async fn new(more: &str) -> Self {
+    pub(crate) async fn new(way: Way, more: &str) -> Self {
         let keys = keys();
         let (with, without) = tokio::join!(Database::migrated(&keys), Database::migrated(&keys));
         for database in [&with, &without] {
@@ -56,6 +59,7 @@ impl Worlds {
         run(&mut admin, "set search_path = trueno").await;
         let values = Values::choose(&mut admin, &schema).await;
         let mut worlds = Self {
+            way,
             with,
             without,
             schema,
@@ -67,18 +71,55 @@ impl Worlds {
             .values
             .read_generated(&mut admin, &worlds.schema)
             .await;
-        for role in Role::ALL {
-            let name = login(role);
-            // Roles are the server's: other runs make the same one.
-            let sql = format!(
-                "do $$ begin
-                    create role {name} login password '{name}' in role {};
-                 exception when duplicate_object or unique_violation then null; end $$",
-                role.name()
-            );
-            run(&mut admin, &sql).await;
-        }
+        worlds.admit(&mut admin).await;
         worlds
+    }
+
+    /// Makes the attackers' logins, with settings in both databases: a pooler passes on none that a
+    /// client asks for as it connects, and none that it makes later stays with it.
+    async fn admit(&self, admin: &mut PgConnection) {
+        if self.way == Way::Pooled {
+            bouncer::ensure_logins().await;
+        }
+        for role in Role::ALL {
+            let login = self.login(role);
+            if self.way == Way::Straight {
+                // Roles are the server's: other runs make the same one.
+                let sql = format!(
+                    "do $$ begin
+                        create role {login} login password '{login}' in role {};
+                     exception when duplicate_object or unique_violation then null; end $$",
+                    role.name()
+                );
+                run(admin, &sql).await;
+            }
+            for database in [&self.with, &self.without] {
+                let name = database.options().get_database().unwrap().to_owned();
+                for setting in SETTINGS {
+                    let sql = format!("alter role {login} in database {name} set {setting}");
+                    run(admin, &sql).await;
+                }
+            }
+        }
+    }
+
+    /// A login that is a member of `role` and nothing else: what an attacker is in production.
+    fn login(&self, role: Role) -> String {
+        match self.way {
+            Way::Straight => format!("attacker_of_{}", role.name()),
+            Way::Pooled => bouncer::login(role.short()),
+        }
+    }
+
+    /// A connection to one of the two, as an attacker has it.
+    pub(crate) async fn attacker(&self, database: &Database, role: Role) -> PgConnection {
+        if self.way == Way::Pooled {
+            return bouncer::injected(database, role.short()).await;
+        }
+        let login = self.login(role);
+        let options = database.options().username(&login).password(&login);
+        let options = options.options([("role", role.name())]);
+        options.connect().await.expect("an attacker logs in")
     }
 
     /// The value of a column, as SQL.
@@ -256,27 +297,13 @@ const UNDISTURBED: &str = "do $$ declare name text; begin
     end loop;
  end $$";
 
-/// A login that is a member of `role` and nothing else: what an attacker is in production.
-fn login(role: Role) -> String {
-    format!("attacker_of_{}", role.name())
-}
-
-/// A connection as an attacker has it.
-pub(crate) async fn attacker(database: &Database, role: Role) -> PgConnection {
-    let (login, name) = (login(role), role.name());
-    let options = database
-        .options()
-        .username(&login)
-        .password(&login)
-        .options([
-            ("role", name.as_str()),
-            ("search_path", "trueno"),
-            ("timezone", "UTC"),
-            ("statement_timeout", "10s"),
-            ("lock_timeout", "200ms"),
-        ]);
-    options.connect().await.expect("an attacker logs in")
-}
+/// What an attacker's transactions begin with.
+const SETTINGS: [&str; 4] = [
+    "search_path = trueno",
+    "timezone = 'UTC'",
+    "statement_timeout = '10s'",
+    "lock_timeout = '200ms'",
+];
 
 /// Runs statements that have to succeed.
 pub(crate) async fn run(connection: &mut PgConnection, sql: &str) {

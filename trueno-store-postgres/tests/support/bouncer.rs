@@ -52,7 +52,7 @@ pub(crate) fn straight(database: &Database, role: &str) -> SecretString {
 }
 
 /// Makes the logins, which belong to the whole server. The roles are there: a database was migrated.
-async fn ensure_logins() {
+pub(crate) async fn ensure_logins() {
     let mut admin = server().connect().await.expect("the test server answers");
     // Other test programs make them at the same time.
     let lock = "begin; select pg_advisory_xact_lock(hashtextextended('trueno test logins', 0))";

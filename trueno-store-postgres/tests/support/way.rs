@@ -1,6 +1,7 @@
 //! The two ways to the server.
 
 use sqlx::postgres::PgConnection;
+use trueno_store_postgres::PostgresConfig;
 
 use super::{Database, Harness, ROLES, bouncer};
 
@@ -18,6 +19,22 @@ impl Way {
         match self {
             Self::Straight => super::harness().await,
             Self::Pooled => bouncer::harness().await,
+        }
+    }
+
+    /// A store's settings for a migrated database.
+    pub(crate) async fn config(self, database: &Database) -> PostgresConfig {
+        match self {
+            Self::Straight => database.config(),
+            Self::Pooled => bouncer::config(database).await,
+        }
+    }
+
+    /// What a proof is called in its report.
+    pub(crate) fn proof(self, name: &str) -> String {
+        match self {
+            Self::Straight => name.to_owned(),
+            Self::Pooled => format!("{name} behind PgBouncer"),
         }
     }
 
