@@ -2,7 +2,7 @@
 //!
 //! There are two databases for each lane: in one A is there, in the other it is not. Otherwise both
 //! get the same organizations, one seed after the other. Lanes run side by side, and so do the two
-//! runs of a seed.
+//! runs of a seed. All of it straight on the server, and again through PgBouncer in transaction mode.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use support::way::Way;
 use trueno_core::id::IdSource;
 use trueno_core::port::{JobQueue, TenantStore};
 use trueno_store_postgres::WakeUpMode;
@@ -39,11 +40,12 @@ const SHORT: Duration = Duration::from_millis(10);
 struct Stage(support::Harness);
 
 impl Stage {
-    async fn new() -> Self {
+    async fn new(way: Way) -> Self {
         let database = support::Database::migrated(&support::keys()).await;
         // Nobody waits for work here, and a run takes as long as a busy machine likes.
-        let config = database
-            .config()
+        let config = way
+            .config(&database)
+            .await
             .with_wake_ups(WakeUpMode::Poll)
             .with_statement_timeout(Duration::from_secs(60))
             .with_acquire_timeout(Duration::from_secs(60));
@@ -87,14 +89,14 @@ async fn both(stages: &[Stage; 2], seed: u64) -> (Transcript, Transcript) {
     )
 }
 
-async fn stages() -> [Stage; 2] {
-    let (with, without) = tokio::join!(Stage::new(), Stage::new());
+async fn stages(way: Way) -> [Stage; 2] {
+    let (with, without) = tokio::join!(Stage::new(way), Stage::new(way));
     [with, without]
 }
 
 /// The clock is the database's own: moments are renamed.
-async fn compare(first: u64, nth: impl Iterator<Item = u32>) -> Figures {
-    let stages = stages().await;
+async fn compare(way: Way, first: u64, nth: impl Iterator<Item = u32>) -> Figures {
+    let stages = stages(way).await;
     let mut figures = Figures::default();
     for nth in nth {
         let seed = first.wrapping_add(nth.into());
@@ -112,13 +114,21 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
     runtime.enable_all().build().unwrap().block_on(future)
 }
 
-#[test]
-fn what_b_is_answered_does_not_depend_on_a() {
-    let (first, interleavings) = (proof::seed(), proof::count(5_000));
+/// How many interleavings a full proof tries. Through a pooler, statements go two hops and are planned
+/// each time.
+fn interleavings(way: Way) -> u32 {
+    match way {
+        Way::Straight => 5_000,
+        Way::Pooled => 1_000,
+    }
+}
+
+fn what_b_is_answered_is_the_same(way: Way) {
+    let (first, interleavings) = (proof::seed(), proof::count(interleavings(way)));
     let figures = std::thread::scope(|scope| {
         let lane = |mine: u32| {
             let seeds = (0..interleavings).filter(move |nth| nth % LANES == mine);
-            scope.spawn(move || block_on(compare(first, seeds)))
+            scope.spawn(move || block_on(compare(way, first, seeds)))
         };
         let lanes: Vec<_> = (0..LANES).map(lane).collect();
         let mut all = Figures::default();
@@ -128,17 +138,15 @@ fn what_b_is_answered_does_not_depend_on_a() {
         all
     });
     assert_eq!(figures.never_given(), Vec::<&str>::new());
-    println!(
-        "noninterference: trueno-store-postgres: {}",
-        figures.to_json()
-    );
-    proof::report("noninterference postgres", &figures.to_json());
+    let name = way.proof("noninterference postgres");
+    println!("{name}: {}", figures.to_json());
+    proof::report(&name, &figures.to_json());
 }
 
 /// Runs seeds on a schema that was changed like this, in both databases. Answers the differences.
-fn differences(change: &str) -> Vec<Difference> {
+fn differences(way: Way, change: &str) -> Vec<Difference> {
     block_on(async {
-        let stages = stages().await;
+        let stages = stages(way).await;
         for Stage(harness) in &stages {
             harness.database.execute(change).await;
         }
@@ -152,8 +160,7 @@ fn differences(change: &str) -> Vec<Difference> {
 }
 
 /// A schema with a planted leak is found out, by the steps that touch on it.
-#[test]
-fn every_planted_leak_shows() {
+fn planted_leaks_show(way: Way) {
     for (what, leak, told_by) in [
         (
             "a unique key without the organization",
@@ -176,9 +183,10 @@ fn every_planted_leak_shows() {
             "reach.organization",
         ),
     ] {
-        let found = differences(leak);
+        let found = differences(way, leak);
         println!(
-            "canary: {what}: heard in {} of {CANARY_SEEDS} interleavings",
+            "{}: {what}: heard in {} of {CANARY_SEEDS} interleavings",
+            way.proof("canary"),
             found.len()
         );
         let tells = |difference: &Difference| {
@@ -195,8 +203,7 @@ fn every_planted_leak_shows() {
 /// The store's statements name the organization themselves: they keep it apart also where every
 /// policy lets everything through. What policies keep apart by themselves is tried without the
 /// statements' filters (`tests/attack`).
-#[test]
-fn statements_keep_organizations_apart_without_policies() {
+fn statements_keep_organizations_apart(way: Way) {
     let open = "do $$
         declare
             name text;
@@ -209,5 +216,33 @@ fn statements_keep_organizations_apart_without_policies() {
                 );
             end loop;
         end $$";
-    assert_eq!(differences(open), []);
+    assert_eq!(differences(way, open), []);
+}
+
+/// Makes a test of each of them, over one way to the server.
+macro_rules! over {
+    ($way:expr) => {
+        #[test]
+        fn what_b_is_answered_does_not_depend_on_a() {
+            super::what_b_is_answered_is_the_same($way);
+        }
+
+        #[test]
+        fn every_planted_leak_shows() {
+            super::planted_leaks_show($way);
+        }
+
+        #[test]
+        fn statements_keep_organizations_apart_without_policies() {
+            super::statements_keep_organizations_apart($way);
+        }
+    };
+}
+
+mod straight {
+    over!(crate::support::way::Way::Straight);
+}
+
+mod behind_pgbouncer {
+    over!(crate::support::way::Way::Pooled);
 }
