@@ -5,6 +5,7 @@
   isolation.py render REPORT DOCUMENT   from the lines that the run reported to the document
 """
 
+import datetime
 import json
 import pathlib
 import sys
@@ -14,9 +15,9 @@ from collections import Counter, namedtuple
 Program = namedtuple("Program", "package name filter shows")
 PROGRAMS = [
     Program("trueno-store-postgres", "catalog", "", "every table, view, function, sequence, grant and key keeps the rules; canaries that break them are reported"),
-    Program("trueno-store-postgres", "attack", "", "every statement on every tenant table under every wrong context gives no row, no value and no bit of existence"),
+    Program("trueno-store-postgres", "attack", "", "every statement on every tenant table under every wrong context gives no row, no value and no bit of existence, straight and behind PgBouncer"),
     Program("trueno-store-postgres", "context", "", "a tenant context is worth nothing outside its transaction, its session and its organization"),
-    Program("trueno-store-postgres", "noninterference", "", "what one organization sees is the same, byte by byte, with and without another"),
+    Program("trueno-store-postgres", "noninterference", "", "what one organization sees is the same, byte by byte, with and without another, straight and behind PgBouncer"),
     Program("trueno-store-postgres", "cancellation", "", "futures that are dropped half-way leave no transaction, lock or context on a connection, and no half of a change"),
     Program("trueno-store-postgres", "bouncer", "", "the suites of the ports, the tenant context and cancellation behind PgBouncer in transaction mode"),
     Program("trueno-store-postgres", "conformance", "isolation_", "the isolation case of every port method, on Postgres"),
@@ -113,8 +114,8 @@ def render(report, document):
         fail(f"the run lacks {', '.join(missing)}")
 
     text = "# Proof of isolation\n\n"
-    text += "The report of `scripts/test isolation`, which writes this page; CI runs a tenth of the random counts.\n\n"
-    text += f"PostgreSQL {servers['postgres']}, PgBouncer {servers['pgbouncer']} in transaction mode.\n\n"
+    text += "The report of `scripts/test isolation`, which writes this page; CI runs less of it, as CONTRIBUTING.md says.\n\n"
+    text += f"Run on {datetime.date.today()}: PostgreSQL {servers['postgres']}, PgBouncer {servers['pgbouncer']} in transaction mode.\n\n"
     text += "## Programs\n\n"
     body = [
         [
