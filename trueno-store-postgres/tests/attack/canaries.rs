@@ -115,3 +115,31 @@ pub(crate) async fn sing(way: Way) {
     ]);
     assert_eq!(leaky, wanted, "{}", super::first(&tally));
 }
+
+/// Policies take every signature but the one that is forged: a context holds wherever it is found.
+const UNSIGNED: &str = "do $$ begin
+    execute replace(
+        pg_get_functiondef('trueno.current_organization()'::regprocedure),
+        'if sha256(convert_to(mac', 'if mac = repeat(''0'', 64) and sha256(convert_to(mac'
+    );
+end $$";
+
+/// Runs the suite on one table, in every context.
+pub(crate) async fn sing_of_replays(way: Way) {
+    let worlds = Worlds::new(way, UNSIGNED).await;
+    let seals = Seals::new(&worlds).await;
+    let one = |name: &str| name == "cloud_account";
+    for role in Role::ALL {
+        let mut leaky = Vec::new();
+        for context in Context::ALL {
+            let mut all = Extent::All;
+            let tally = everything(&worlds, &seals, role, context, &mut all, &one).await;
+            assert!(tally.malformed.is_empty(), "{:?}", tally.malformed);
+            if !tally.leaks.is_empty() {
+                leaky.push(context);
+            }
+        }
+        let wanted = [Context::Expired, Context::Replayed, Context::ReplayedRole];
+        assert_eq!(leaky, wanted, "{role:?}");
+    }
+}

@@ -190,6 +190,16 @@ async fn the_suite_reports_what_leaks_and_nothing_else_behind_pgbouncer() {
     canaries::sing(Way::Pooled).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_suite_reports_contexts_that_hold_elsewhere() {
+    canaries::sing_of_replays(Way::Straight).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_suite_reports_contexts_that_hold_elsewhere_behind_pgbouncer() {
+    canaries::sing_of_replays(Way::Pooled).await;
+}
+
 /// The first leak of each subject by each kind of statement, and how many there are.
 fn first(tally: &Tally) -> String {
     let mut kinds: BTreeMap<(&str, &str), (usize, &str)> = BTreeMap::new();
