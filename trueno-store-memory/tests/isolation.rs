@@ -283,7 +283,7 @@ async fn no_update_is_lost_and_no_reader_sees_half() {
         .unwrap()
         .version;
     assert_eq!(version, 2 + WRITERS * ROUNDS, "no update was lost");
-    assert_eq!(w.queue.stats().await.unwrap().due, WRITERS * ROUNDS);
+    assert_eq!(w.queue.stats().await.unwrap().waiting, WRITERS * ROUNDS);
 }
 
 async fn toggle_and_request(

@@ -4,6 +4,7 @@
 drop function if exists claim(uuid, text, text[], int, interval, uuid[]); -- until 10: another answer
 drop function if exists session_compact(uuid); -- until 10
 drop function if exists queue_stats(); -- until 10: another answer
+drop function if exists recover_expired(int, bigint, text, uuid[]); -- until 10
 
 -- Brings what is kept of organizations' lanes up to date with up to `most` notes, the oldest first. An
 -- organization that another claim has locked is left to a later one, unless all are; those that were
@@ -19,6 +20,7 @@ set search_path = pg_catalog, "@schema@", pg_temp as $$
 declare
     noted uuid[];
     locked uuid[];
+    standing uuid;
     freed uuid[];
 begin
     has_locks := false;
@@ -46,10 +48,14 @@ begin
     ) o;
     if locked is null then
         -- Other claims are at all of them. They are short: one is waited for, so that a claim does not
-        -- come back with nothing while there is something. Only who holds no lock waits.
+        -- come back with nothing while there is something. Only who holds no lock waits, so that no two
+        -- wait for each other. An organization that is being erased is passed over: that lasts for as
+        -- long as a member's transaction does.
+        select o.organization_id into standing from organization o
+            where o.organization_id = any (noted) limit 1 for key share skip locked;
         select array_agg(o.organization_id) into locked from (
             select o.organization_id from queue_organization o
-            where o.organization_id = noted[1] for update
+            where o.organization_id = standing for update
         ) o;
     end if;
     has_left := cardinality(noted) > coalesce(cardinality(locked), 0);
@@ -385,6 +391,7 @@ declare
     has_left boolean;
     waiting uuid[];
     mine uuid[];
+    standing uuid;
     taken int := 0;
     more int;
     rounds int := 0;
@@ -430,9 +437,13 @@ begin
             ) o;
         if mine is null and not has_locks then
             -- As in queue_fold.
+            select o.organization_id into standing from organization o
+                where o.organization_id = any (waiting)
+                order by array_position(waiting, o.organization_id) limit 1
+                for key share skip locked;
             select array_agg(o.organization_id) into mine from (
                 select o.organization_id from queue_organization o
-                where o.organization_id = waiting[1] for update
+                where o.organization_id = standing for update
             ) o;
         end if;
         has_left := has_left or cardinality(waiting) > coalesce(cardinality(mine), 0);
@@ -539,12 +550,12 @@ begin
         insert into job_history (
             organization_id, id, kind, payload_version, payload, dedupe_key, priority, run_at,
             max_attempts, failed_attempts, lost_leases, status, cancel_requested, created_at,
-            last_error, token, concurrency_key, concurrency_limit, timeout_ms, backoff_base_ms,
+            errors, token, concurrency_key, concurrency_limit, timeout_ms, backoff_base_ms,
             backoff_cap_ms
         ) select
             g.organization_id, g.id, g.kind, g.payload_version, g.payload, g.dedupe_key, g.priority,
             g.run_at, g.max_attempts, g.failed_attempts, g.lost_leases, 'succeeded',
-            g.cancel_requested, g.created_at, g.last_error, g.token, g.concurrency_key,
+            g.cancel_requested, g.created_at, g.errors, g.token, g.concurrency_key,
             g.concurrency_limit, g.timeout_ms, g.backoff_base_ms, g.backoff_cap_ms
         from gone g
     )
@@ -570,7 +581,7 @@ end $$;
 -- out at its commit. Once the job is dead or cancelled its scan, if it runs one, ends with it and an
 -- event is staged.
 create or replace function recover_expired(
-    the_limit int, lost_lease_limit bigint, crash_looped text, the_events uuid[]
+    the_limit int, lost_lease_limit bigint, crash_looped text, most_errors int, the_events uuid[]
 ) returns table (requeued bigint, dead bigint, cancelled bigint)
 language plpgsql volatile security definer
 set search_path = pg_catalog, "@schema@", pg_temp as $$
@@ -587,7 +598,7 @@ begin
     dead := 0;
     cancelled := 0;
     for the in
-        select j.organization_id, j.id, j.lost_leases + 1 as lost, j.cancel_requested, j.last_error
+        select j.organization_id, j.id, j.lost_leases + 1 as lost, j.cancel_requested
         from (
             -- A job that was given back and handed out again is in two batches.
             select distinct s.id as session_id, l.organization_id, l.id
@@ -622,12 +633,13 @@ begin
         insert into job_history (
             organization_id, id, kind, payload_version, payload, dedupe_key, priority, run_at,
             max_attempts, failed_attempts, lost_leases, status, cancel_requested, created_at,
-            last_error, token, concurrency_key, concurrency_limit, timeout_ms, backoff_base_ms,
+            errors, token, concurrency_key, concurrency_limit, timeout_ms, backoff_base_ms,
             backoff_cap_ms
         ) select
             organization_id, id, kind, payload_version, payload, dedupe_key, priority, run_at,
             max_attempts, failed_attempts, the.lost, next_status, cancel_requested, created_at,
-            coalesce(reason, last_error), null, concurrency_key, concurrency_limit, timeout_ms,
+            case when reason is null then errors else with_error(errors, reason, most_errors) end,
+            null, concurrency_key, concurrency_limit, timeout_ms,
             backoff_base_ms, backoff_cap_ms
         from gone;
         the_scan := null;
@@ -671,15 +683,89 @@ begin
     return next;
 end $$;
 
-create or replace function queue_stats() returns table (due bigint, scheduled bigint, running bigint)
+-- What is kept of every organization, and the notes of what happened since: nothing is counted.
+create or replace function queue_stats() returns table (waiting bigint, running bigint)
 language sql volatile security definer
 set search_path = pg_catalog, "@schema@", pg_temp as $$
-    select
-        count(*) filter (where status <> 'running' and run_at <= clock_timestamp()),
-        count(*) filter (where status <> 'running' and run_at > clock_timestamp()),
-        count(*) filter (where status = 'running')
-    from job;
+    select (o.live - o.running + n.waiting)::bigint, (o.running - n.freed)::bigint
+    from (
+        select coalesce(sum(live), 0) as live, coalesce(sum(running), 0) as running
+        from queue_organization
+    ) o, (
+        select coalesce(sum(added - ended + freed), 0) as waiting, coalesce(sum(freed), 0) as freed
+        from queue_note
+    ) n;
 $$;
+
+-- Forgets jobs that ended `the_age` ago or earlier and are not dead, and answers how many. Ids are
+-- time-ordered, so it looks at the first `the_limit` of each organization only, and forgets no more.
+create or replace function forget_finished(the_age interval, the_limit int) returns bigint
+language plpgsql volatile security definer
+set enable_seqscan = off
+set search_path = pg_catalog, "@schema@", pg_temp as $$
+declare
+    before timestamptz := clock_timestamp() - the_age;
+    org uuid;
+    more bigint;
+    forgotten bigint := 0;
+begin
+    for org in select organization_id from organization order by organization_id loop
+        delete from job_history h using (
+            select h.id, h.finished_at from job_history h
+            where h.organization_id = org and h.status <> 'dead'
+            order by h.id limit the_limit - forgotten
+        ) d
+        where h.organization_id = org and h.id = d.id and d.finished_at <= before;
+        get diagnostics more = row_count;
+        forgotten := forgotten + more;
+        exit when forgotten >= the_limit;
+    end loop;
+    return forgotten;
+end $$;
+
+-- Errors of a job with one more, of now; beyond `most` the oldest goes.
+create or replace function with_error(the_errors jsonb, the_error text, most int) returns jsonb
+language sql volatile
+set search_path = pg_catalog, "@schema@", pg_temp as $$
+    select case when jsonb_array_length(the_errors) >= most then the_errors - 0 else the_errors end
+        || jsonb_build_array(jsonb_build_object('at', clock_timestamp(), 'error', the_error));
+$$;
+
+-- Lets a dead job of the organization that was entered begin anew. Answers whether it was dead.
+create or replace function redrive_job(the_job uuid) returns boolean
+language plpgsql volatile security definer
+set search_path = pg_catalog, "@schema@", pg_temp as $$
+declare
+    organization uuid := current_organization();
+begin
+    with gone as (
+        delete from job_history h
+        where h.organization_id = organization and h.id = the_job and h.status = 'dead'
+        returning h.*
+    )
+    insert into job (
+        organization_id, id, kind, payload_version, payload, dedupe_key, priority, run_at,
+        max_attempts, status, created_at, errors, concurrency_key, concurrency_limit, timeout_ms,
+        backoff_base_ms, backoff_cap_ms
+    ) select
+        organization_id, id, kind, payload_version, payload, dedupe_key, priority,
+        clock_timestamp(), max_attempts, 'queued', created_at, errors, concurrency_key,
+        concurrency_limit, timeout_ms, backoff_base_ms, backoff_cap_ms
+    from gone;
+    return found;
+end $$;
+
+-- Gives a dead job of the organization that was entered up. Answers whether it was dead.
+create or replace function discard_job(the_job uuid) returns boolean
+language plpgsql volatile security definer
+set search_path = pg_catalog, "@schema@", pg_temp as $$
+declare
+    organization uuid := current_organization();
+begin
+    update job_history h set status = 'cancelled'
+        where h.organization_id = organization and h.id = the_job and h.status = 'dead';
+    return found;
+end $$;
 
 -- How much of the workers an organization gets. No row where nobody ever said.
 create or replace function queue_limits(the_organization uuid)
@@ -861,10 +947,11 @@ end $$;
 grant execute on function
     claim(uuid, text, text[], int, interval, uuid[]), heartbeat(uuid, interval),
     settle_succeeded(uuid, uuid[], uuid[], uuid[]),
-    recover_expired(int, bigint, text, uuid[]), queue_stats(), queue_limits(uuid),
+    recover_expired(int, bigint, text, int, uuid[]), forget_finished(interval, int), queue_stats(), queue_limits(uuid),
     set_queue_limits(uuid, bigint, bigint, bigint), pause_organization(uuid, boolean),
     pause_kind(text, boolean)
     to "@processor@";
-grant execute on function queue_quota(), queue_waits(uuid) to "@app@", "@processor@";
+grant execute on function redrive_job(uuid), discard_job(uuid) to "@app@";
+grant execute on function queue_quota(), queue_waits(uuid), with_error(jsonb, text, int) to "@app@", "@processor@";
 -- To make triggers with them, which is all that a trigger's function can be used for.
 grant execute on function note_added(), note_gone(), note_waiting_again() to "@owner@";

@@ -23,6 +23,8 @@ alter table job
             concurrency_limit::text || ' ' || concurrency_key, 1)), 16, '0')
     )::uuid) stored,
     add check ((concurrency_key = '') = (concurrency_limit = 0)),
+    -- Why attempts failed, the oldest first: [{"at": …, "error": …}]. It says what last_error did.
+    add column errors jsonb not null default '[]' check (jsonb_typeof(errors) = 'array'),
     add check ((backoff_base_ms is null) = (backoff_cap_ms is null));
 drop index job_order;
 -- Neither lease nor status: claiming a job touches no index.
@@ -33,7 +35,14 @@ alter table job_history
     add column concurrency_limit bigint not null default 0,
     add column timeout_ms bigint,
     add column backoff_base_ms bigint,
-    add column backoff_cap_ms bigint;
+    add column backoff_cap_ms bigint,
+    add column errors jsonb not null default '[]',
+    -- What its handler left.
+    add column result jsonb;
+-- The dead letters.
+create index job_dead on job_history (organization_id, id) where status = 'dead';
+grant update (status) on job_history to "@system@";
+grant insert on job to "@system@";
 
 -- An organization's place in the queue. Made when it first needs one.
 create table queue_organization (
@@ -131,6 +140,16 @@ alter table worker_session
 
 -- Policies bind the owner too: lifted to note what is there already.
 alter table job no force row level security;
+alter table job_history no force row level security;
+update job set errors = jsonb_build_array(
+        jsonb_build_object('at', clock_timestamp(), 'error', last_error)
+    ) where last_error is not null;
+update job_history set errors = jsonb_build_array(
+        jsonb_build_object('at', finished_at, 'error', last_error)
+    ) where last_error is not null;
+alter table job drop column last_error;
+alter table job_history drop column last_error;
+alter table job_history force row level security;
 insert into queue_organization (organization_id, live, running)
     select organization_id, count(*), count(*) filter (where status = 'running')
     from job group by organization_id;

@@ -178,3 +178,26 @@ async fn what_is_assigned_to_a_member_who_is_removed_meanwhile_is_put_back() {
     };
     assert_eq!(w.history(&tenant, id).await.last().unwrap().what, wanted);
 }
+
+/// It lasts as long as a member's transaction, and workers serve everybody.
+#[tokio::test]
+async fn no_claim_waits_for_an_erasure() {
+    let w = World::new(harness().await).await;
+    let tenant = w.organization().await;
+    for _ in 0..3 {
+        w.enqueue(&tenant, w.job()).await;
+    }
+    // From here on the queue knows that the organization waits.
+    assert_eq!(w.claim(1).await.len(), 1);
+    let scope = w
+        .scope(&tenant, tenant.owner, Action::EraseOrganization)
+        .await;
+    let mut erasing = w.store.begin(&scope).await.unwrap();
+    erasing.erase_organization().await.unwrap();
+
+    assert!(w.claim(10).await.is_empty(), "P1: it is not waited for");
+    let other = w.organization().await;
+    let job = w.enqueue(&other, w.job()).await;
+    assert_eq!(w.claim_one().await.reference().job, job);
+    drop(erasing);
+}

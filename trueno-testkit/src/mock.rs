@@ -68,10 +68,11 @@ use trueno_core::port::tenant_store::{
 };
 use trueno_core::port::{
     AuditOutbox, AuditSink, CancelOutcome, Claim, ClaimRequest, CloudScanner, Count, Enqueued,
-    FindingFilter, FinishOutcome, Finished, Heartbeat, Ingest, JobQueue, Lease, LedgerEntry,
-    LedgerHead, Page, PageRequest, QueueStats, ReadView, Recovered, ResourceFilter, ScanFilter,
-    ScanPlan, ScanSession, ScanStream, ScanTarget, ScanTask, SecretVault, SettleOutcome,
-    Settlement, TenantStore, UnitOfWork, VaultPosture, Verification, WaitReason, WakeUps,
+    FindingFilter, FinishOutcome, Finished, Heartbeat, Ingest, JobFilter, JobQueue, Lease,
+    LedgerEntry, LedgerHead, Page, PageRequest, QueueStats, ReadView, Recovered, ResourceFilter,
+    ScanFilter, ScanPlan, ScanSession, ScanStream, ScanTarget, ScanTask, SecretVault,
+    SettleOutcome, Settlement, TenantStore, UnitOfWork, VaultPosture, Verification, WaitReason,
+    WakeUps,
 };
 use trueno_core::state::cloud_account::AccountEvent;
 use trueno_core::state::exception::ExceptionDecision;
@@ -99,6 +100,7 @@ mock! {
         async fn pause(&self, target: &QueueTarget) -> Result<()>;
         async fn resume(&self, target: &QueueTarget) -> Result<()>;
         async fn stats(&self) -> Result<QueueStats>;
+        async fn forget_finished(&self, age: Duration, limit: usize) -> Result<u64>;
         async fn why_waiting(&self, scope: &OrgScope, job: JobId) -> Result<WaitReason>;
     }
 }
@@ -211,6 +213,7 @@ mock! {
     #[async_trait]
     impl JobReads for ReadView {
         async fn job(&mut self, id: JobId) -> Result<Job>;
+        async fn jobs(&mut self, filter: &JobFilter, page: &PageRequest) -> Result<Page<Job>>;
     }
 
     #[async_trait]
@@ -255,12 +258,15 @@ mock! {
     #[async_trait]
     impl JobReads for UnitOfWork {
         async fn job(&mut self, id: JobId) -> Result<Job>;
+        async fn jobs(&mut self, filter: &JobFilter, page: &PageRequest) -> Result<Page<Job>>;
     }
 
     #[async_trait]
     impl JobWrites for UnitOfWork {
         async fn enqueue(&mut self, jobs: Vec<NewJob>) -> Result<Vec<Enqueued>>;
         async fn cancel_job(&mut self, job: JobId) -> Result<CancelOutcome>;
+        async fn redrive_job(&mut self, job: JobId) -> Result<Job>;
+        async fn discard_job(&mut self, job: JobId) -> Result<Job>;
     }
 
     #[async_trait]

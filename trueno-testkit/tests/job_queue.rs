@@ -223,6 +223,10 @@ impl JobQueue for Planted {
         self.real.stats().await
     }
 
+    async fn forget_finished(&self, age: Duration, limit: usize) -> Result<u64> {
+        self.real.forget_finished(age, limit).await
+    }
+
     async fn why_waiting(&self, scope: &OrgScope, job: JobId) -> Result<WaitReason> {
         let reason = self.real.why_waiting(scope, job).await?;
         Ok(match reason {

@@ -34,7 +34,8 @@ text_enum! {
 }
 
 impl JobStatus {
-    /// True once nothing can happen to the job any more.
+    /// True once nothing happens to the job by itself any more: only a dead one goes on, where a
+    /// member lets it begin anew.
     #[must_use]
     pub const fn is_terminal(self) -> bool {
         matches!(self, Self::Succeeded | Self::Dead | Self::Cancelled)
@@ -128,7 +129,7 @@ pub struct JobPayload {
 }
 
 impl JobPayload {
-    /// The largest payload, as JSON text, in bytes.
+    /// The largest payload, as JSON text, in bytes. A result may be as large.
     pub const MAX_BYTES: usize = 64 * 1024;
 }
 
@@ -273,13 +274,15 @@ impl NewJob {
 }
 
 fn check_payload(payload: &JobPayload) -> Result<()> {
-    if payload.body.to_string().len() > JobPayload::MAX_BYTES {
-        return Err(Error::invalid(
-            "job payload",
-            "is larger than 64 KiB as JSON",
-        ));
+    check_json("job payload", &payload.body)
+}
+
+/// Passes JSON that is kept with a job.
+pub(crate) fn check_json(what: &'static str, json: &Value) -> Result<()> {
+    if json.to_string().len() > JobPayload::MAX_BYTES {
+        return Err(Error::invalid(what, "is larger than 64 KiB as JSON"));
     }
-    json_without_nul("job payload", &payload.body)
+    json_without_nul(what, json)
 }
 
 fn check_dedupe_key(key: &str) -> Result<()> {
@@ -351,6 +354,29 @@ pub struct Job {
     pub created_at: Timestamp,
     /// When it ended.
     pub finished_at: Option<Timestamp>,
+    /// Why attempts failed and leases were lost, the oldest first. A job that began anew keeps them;
+    /// beyond [`Job::MAX_ERRORS`] the oldest are dropped.
+    pub errors: Vec<JobError>,
+    /// What its handler left, where it succeeded and left something.
+    pub result: Option<Value>,
+}
+
+impl Job {
+    /// How many errors of a job are kept.
+    pub const MAX_ERRORS: usize = 20;
+
     /// Why the last attempt failed.
-    pub last_error: Option<String>,
+    #[must_use]
+    pub fn last_error(&self) -> Option<&str> {
+        self.errors.last().map(|error| error.error.as_str())
+    }
+}
+
+/// Why an attempt of a job failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobError {
+    /// When, by the store's clock.
+    pub at: Timestamp,
+    /// Why, in words for the organization.
+    pub error: String,
 }

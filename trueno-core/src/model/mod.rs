@@ -28,7 +28,8 @@ pub use finding::{
     ChangeOfFinding, Comment, Finding, FindingChange, FindingDraft, FindingStatus, NewComment,
     Severity,
 };
-pub use job::{Job, JobKind, JobPayload, JobStatus, NewJob};
+pub(crate) use job::check_json;
+pub use job::{Job, JobError, JobKind, JobPayload, JobStatus, NewJob};
 pub use organization::{Member, Membership, NewOrganization, Organization, Role};
 pub use queue::{Concurrency, OrganizationLimits, PRIORITIES, PRIORITY_POINT, QueueTarget};
 pub use recommendation::Recommendation;

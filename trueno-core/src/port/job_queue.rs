@@ -199,13 +199,12 @@ pub struct Recovered {
     pub cancelled: u64,
 }
 
-/// Counts over the live queue of every organization: for operators.
+/// Counts over the live queue of every organization: for operators. They are kept, not counted: what
+/// they cost does not grow with the jobs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QueueStats {
-    /// Waiting and due.
-    pub due: u64,
-    /// Waiting for their time, or for the next attempt.
-    pub scheduled: u64,
+    /// Waiting: for a worker, for their time, or for the next attempt.
+    pub waiting: u64,
     /// Held by a worker.
     pub running: u64,
 }
@@ -248,6 +247,21 @@ pub enum WaitReason {
         /// The status.
         status: JobStatus,
     },
+}
+
+/// Passes what [`JobQueue::forget_finished`] can be asked; every queue asks.
+///
+/// # Errors
+/// [`ErrorKind::InvalidInput`](crate::error::ErrorKind::InvalidInput) for an age under an hour and a
+/// limit of 0.
+pub fn check_forget(age: Duration, limit: usize) -> Result<()> {
+    if age < Duration::from_secs(3_600) {
+        return Err(Error::invalid("age", "needs an hour or more"));
+    }
+    if limit == 0 {
+        return Err(Error::invalid("limit", "needs at least 1"));
+    }
+    Ok(())
 }
 
 /// Says that there may be work: a hint. Streams may skip and repeat; the worker polls all the same.
@@ -347,6 +361,14 @@ pub trait JobQueue: Send + Sync + std::fmt::Debug {
 
     /// Counts of the live queue, for operators.
     async fn stats(&self) -> Result<QueueStats>;
+
+    /// Forgets up to `limit` jobs that ended at least `age` ago, by the store's clock: for operators.
+    /// Answers how many; less than `limit` where no more are that old. Dead ones stay until somebody
+    /// lets them begin anew or discards them. Ids of forgotten jobs are not to be used again, and
+    /// nobody looks whether they are. [`InvalidInput`](crate::error::ErrorKind::InvalidInput) for an
+    /// age under an hour, which is as long as a lease lasts: until then a worker that settles again
+    /// is told that it had.
+    async fn forget_finished(&self, age: Duration, limit: usize) -> Result<u64>;
 
     /// Why a job has not begun.
     async fn why_waiting(&self, scope: &OrgScope, job: JobId) -> Result<WaitReason>;

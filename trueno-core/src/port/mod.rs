@@ -18,12 +18,12 @@ pub use cloud_scanner::{
 };
 pub use job_queue::{
     CancelOutcome, ClaimRequest, Enqueued, Heartbeat, HeldLease, JobOutcome, JobQueue, QueueStats,
-    Recovered, SettleOutcome, Settlement, WaitReason, WakeUps,
+    Recovered, SettleOutcome, Settlement, WaitReason, WakeUps, check_forget,
 };
 pub use lease::{Claim, Lease, LeaseRef, claim_leases};
 pub use page::{COUNT_LIMIT, Count, Cursor, MAX_PAGE, Page, PageRequest};
 pub use secret_vault::{SecretVault, VaultPosture};
 pub use tenant_store::{
-    AuditOutbox, ExceptionFilter, FindingFilter, FinishOutcome, Finished, Ingest, Presence,
-    ReadView, ResourceFilter, ScanFilter, TagFilter, TenantStore, UnitOfWork,
+    AuditOutbox, ExceptionFilter, FindingFilter, FinishOutcome, Finished, Ingest, JobFilter,
+    Presence, ReadView, ResourceFilter, ScanFilter, TagFilter, TenantStore, UnitOfWork,
 };

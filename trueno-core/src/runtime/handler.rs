@@ -60,9 +60,11 @@ pub struct Completion {
     pub scan: Option<ScanEvent>,
     /// Jobs that follow it.
     pub next: Vec<NewJob>,
-    /// The audit event of its end. Where it has none and the store has to be told of a scan or of
-    /// followers, the event is `job.succeeded`.
+    /// The audit event of its end. Where it has none and the store has to be told of something else,
+    /// the event is `job.succeeded`.
     pub event: Option<EventDraft>,
+    /// What is kept of its work, for its organization to read: up to 64 KiB as JSON. Never a secret.
+    pub result: Option<serde_json::Value>,
 }
 
 impl Completion {
@@ -73,6 +75,7 @@ impl Completion {
             scan: None,
             next: Vec::new(),
             event: Some(event),
+            result: None,
         }
     }
 
@@ -87,12 +90,23 @@ impl Completion {
             scan: None,
             next: Vec::new(),
             event: None,
+            result: None,
         }
     }
 
     /// Whether the store has to be told.
     pub(super) fn has_effects(&self) -> bool {
-        self.scan.is_some() || !self.next.is_empty() || self.event.is_some()
+        self.scan.is_some()
+            || !self.next.is_empty()
+            || self.event.is_some()
+            || self.result.is_some()
+    }
+
+    /// Keeps a result.
+    #[must_use]
+    pub fn with_result(mut self, result: serde_json::Value) -> Self {
+        self.result = Some(result);
+        self
     }
 
     /// Ends the job's scan.

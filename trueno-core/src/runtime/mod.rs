@@ -6,6 +6,7 @@
 //! - [`scan`] is the handler of scans, and the services that request and report them.
 //! - [`accounts`] connects, verifies, pauses and disconnects cloud accounts.
 //! - [`findings`] is what members do with findings and exceptions from them.
+//! - [`jobs`] is what members do with jobs: stop them, and deal with dead letters.
 //! - [`schedules`] makes, pauses and removes schedules.
 //! - [`organizations`] has the members, the export and the erasure of an organization.
 //! - [`sequence`] moves staged audit events to the ledger.
@@ -13,6 +14,7 @@
 pub mod accounts;
 pub mod findings;
 mod handler;
+pub mod jobs;
 mod middleware;
 pub mod organizations;
 mod processor;

@@ -80,6 +80,10 @@ pub enum JobEvent {
     LeaseExpired(LeaseToken),
     /// A member asks to stop it.
     CancelRequested,
+    /// A member lets a dead job begin anew, as if nothing had failed.
+    Redriven,
+    /// A member gives a dead job up.
+    Discarded,
 }
 
 impl JobEvent {
@@ -92,6 +96,8 @@ impl JobEvent {
             Self::CancelledBy(_) => "cancelled",
             Self::LeaseExpired(_) => "lease expired",
             Self::CancelRequested => "cancel requested",
+            Self::Redriven => "re-driven",
+            Self::Discarded => "discarded",
         }
     }
 
@@ -103,7 +109,7 @@ impl JobEvent {
             | Self::Returned(token)
             | Self::CancelledBy(token)
             | Self::LeaseExpired(token) => Some(*token),
-            Self::Claimed(_) | Self::CancelRequested => None,
+            Self::Claimed(_) | Self::CancelRequested | Self::Redriven | Self::Discarded => None,
         }
     }
 }
@@ -190,6 +196,16 @@ pub fn apply(
             JobStatus::Running => to.cancel_requested = true,
             _ => return refuse(Refusal::Finished),
         },
+        JobEvent::Redriven | JobEvent::Discarded if state.status != JobStatus::Dead => {
+            return refuse(if state.status.is_terminal() {
+                Refusal::Finished
+            } else {
+                Refusal::NotAllowed
+            });
+        }
+        // The token of its last attempt settles nothing any more.
+        JobEvent::Redriven => to = JobState::enqueued(now, state.max_attempts),
+        JobEvent::Discarded => to.status = JobStatus::Cancelled,
     }
     Ok(Transition {
         from: state.clone(),

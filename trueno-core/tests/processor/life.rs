@@ -59,10 +59,7 @@ async fn a_failure_that_stays_is_not_tried_again() {
     let id = world.enqueue().await;
     let job = world.until(id, JobStatus::Dead).await;
     assert_eq!(job.failed_attempts, 1);
-    assert_eq!(
-        job.last_error.as_deref(),
-        Some("the role does not let us in")
-    );
+    assert_eq!(job.last_error(), Some("the role does not let us in"));
     world.shut_down().await;
     assert_eq!(world.runs(), 1);
 }

@@ -32,7 +32,7 @@ async fn an_attempt_that_takes_too_long_is_stopped_and_tried_again() {
     let job = world.until(id, JobStatus::Failed).await;
     let took = begin.elapsed().as_millis();
     assert!((30_000..30_100).contains(&took), "{took}");
-    assert_eq!(job.last_error.as_deref(), Some(TOO_LONG));
+    assert_eq!(job.last_error(), Some(TOO_LONG));
     let job = world.until(id, JobStatus::Dead).await;
     assert_eq!((job.failed_attempts, world.runs()), (2, 2));
     world.shut_down().await;
@@ -56,7 +56,7 @@ async fn an_attempt_that_does_not_stop_at_its_timeout_is_dropped() {
         (30_200..30_300).contains(&took),
         "timeout and grace: {took}"
     );
-    assert_eq!(job.last_error.as_deref(), Some(TOO_LONG));
+    assert_eq!(job.last_error(), Some(TOO_LONG));
     world.until(id, JobStatus::Succeeded).await;
     world.shut_down().await;
 }
@@ -82,11 +82,11 @@ async fn a_job_that_says_nothing_has_the_timeout_of_its_worker() {
     let own = world.new_job(KIND).with_timeout(Duration::from_secs(30));
     let (own, none) = (world.put(own.unwrap()).await, world.enqueue().await);
     let job = world.until(none, JobStatus::Failed).await;
-    let why = job.last_error.unwrap();
+    let why = job.last_error().unwrap();
     assert_eq!(why, "the attempt took longer than its timeout of 10s");
     assert_eq!(world.job(own).await.status, JobStatus::Running);
     let job = world.until(own, JobStatus::Failed).await;
-    assert_eq!(job.last_error.as_deref(), Some(TOO_LONG));
+    assert_eq!(job.last_error(), Some(TOO_LONG));
     world.shut_down().await;
 }
 

@@ -79,7 +79,7 @@ async fn one_success_that_is_refused_spoils_no_other() {
         assert_eq!(job.failed_attempts, 0);
     }
     let bad = world.until(jobs[2], JobStatus::Dead).await;
-    let why = bad.last_error.unwrap();
+    let why = bad.last_error().unwrap();
     assert!(why.starts_with("the result was refused: "), "{why}");
     world.shut_down().await;
     assert_eq!(world.runs(), 4, "none ran again");

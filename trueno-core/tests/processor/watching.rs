@@ -89,12 +89,9 @@ async fn a_layer_may_answer_for_the_handler_and_its_panic_is_a_failed_attempt() 
     let id = world.enqueue().await;
     world.run();
     let job = world.until(id, JobStatus::Failed).await;
-    assert_eq!(
-        job.last_error.as_deref(),
-        Some("the job's handler panicked")
-    );
+    assert_eq!(job.last_error(), Some("the job's handler panicked"));
     let job = world.until(id, JobStatus::Dead).await;
-    assert_eq!(job.last_error.as_deref(), Some("closed today"));
+    assert_eq!(job.last_error(), Some("closed today"));
     assert_eq!(world.runs(), 0);
     world.shut_down().await;
 }

@@ -19,6 +19,7 @@ use trueno_core::port::tenant_store::CRASH_LOOPED;
 use trueno_core::port::{
     CancelOutcome, Claim, ClaimRequest, Enqueued, FinishOutcome, Heartbeat, HeldLease, JobOutcome,
     JobQueue, LeaseRef, QueueStats, Recovered, SettleOutcome, Settlement, WaitReason, WakeUps,
+    check_forget,
 };
 use trueno_core::state::Refusal;
 use trueno_core::state::job::JobEvent;
@@ -191,6 +192,11 @@ impl JobQueue for MemoryStore {
         Ok(self.with(|database, _| database.queue.stats()))
     }
 
+    async fn forget_finished(&self, age: Duration, limit: usize) -> Result<u64> {
+        named("job_queue.forget_finished", check_forget(age, limit))?;
+        Ok(self.with(|database, now| database.forget_finished(now, age, limit)))
+    }
+
     async fn why_waiting(&self, scope: &OrgScope, job: JobId) -> Result<WaitReason> {
         let look = self.with(|database, now| {
             crate::tenant_store::require_view(database, scope, now)?;
@@ -210,7 +216,7 @@ impl JobQueue for MemoryStore {
                 JobStatus::Queued => WaitReason::Scheduled { run_at },
                 JobStatus::Failed => WaitReason::Backoff {
                     run_at,
-                    last_error: row.last_error.clone(),
+                    last_error: row.errors.last().map(|error| error.error.clone()),
                 },
                 status => WaitReason::NotWaiting { status },
             })
@@ -278,7 +284,7 @@ impl MemoryStore {
             .ok_or_else(not_found)?;
         let status = draft.step(job, JobEvent::LeaseExpired(token), now)?;
         if status == JobStatus::Dead {
-            draft.note_error(job, CRASH_LOOPED);
+            draft.note_error(job, CRASH_LOOPED, now);
         }
         // The outcome that nobody reported: `scan_end` knows that a death without one is a crash loop.
         let ended = FinishOutcome::new(JobOutcome::Returned);

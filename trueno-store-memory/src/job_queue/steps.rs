@@ -4,9 +4,10 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use serde_json::Value;
 use trueno_core::error::{Error, ErrorKind, Result};
 use trueno_core::id::{JobId, ScanId};
-use trueno_core::model::{Job, JobStatus, NewJob, Scan};
+use trueno_core::model::{Job, JobError, JobStatus, NewJob, Scan};
 use trueno_core::port::tenant_store::scan_end;
 use trueno_core::port::{CancelOutcome, Claim, Enqueued, FinishOutcome, JobOutcome, LeaseRef};
 use trueno_core::state::job::{self, JobEvent, JobState};
@@ -65,7 +66,8 @@ impl Draft {
             state: JobState::enqueued(new.run_at.unwrap_or(now), new.max_attempts),
             holder: None,
             finished_at: None,
-            last_error: None,
+            errors: Vec::new(),
+            result: None,
         };
         self.jobs.put(new.id, row);
         Ok(Enqueued::Created(new.id))
@@ -145,17 +147,55 @@ impl Draft {
             .apply_step(lease.job, row, outcome.event(lease), now)
             .map_err(|invalid| invalid.refusal)?;
         if let JobOutcome::Failed { error, .. } = outcome {
-            self.note_error(lease.job, error);
+            self.note_error(lease.job, error, now);
         }
         Ok(status)
     }
 
-    /// Notes why the last attempt failed.
-    pub(crate) fn note_error(&mut self, id: JobId, error: &str) {
+    /// Notes why an attempt failed, or the last lease was lost.
+    pub(crate) fn note_error(&mut self, id: JobId, error: &str, now: Timestamp) {
         if let Ok(mut row) = self.job_row(id) {
-            row.last_error = Some(error.to_owned());
+            row.errors.push(JobError {
+                at: now,
+                error: error.to_owned(),
+            });
+            let beyond = row.errors.len().saturating_sub(Job::MAX_ERRORS);
+            row.errors.drain(..beyond);
             self.jobs.put(id, row);
         }
+    }
+
+    /// Keeps what the job's handler left.
+    pub(crate) fn keep_result(&mut self, id: JobId, result: Value) {
+        if let Ok(mut row) = self.job_row(id) {
+            row.result = Some(result);
+            self.jobs.put(id, row);
+        }
+    }
+
+    /// Lets a dead job begin anew.
+    pub(crate) fn redrive(&mut self, id: JobId, now: Timestamp) -> Result<Job> {
+        let mut row = self.job_row(id)?;
+        row.state = job::apply(&row.state, JobEvent::Redriven, now)?.to;
+        if self.scans_by_job.get(&id).is_some() {
+            return Err(Error::new(
+                ErrorKind::Conflict,
+                "the job's scan ended with it: request another scan",
+            ));
+        }
+        row.finished_at = None;
+        if let Some(key) = &row.spec.dedupe_key {
+            let key = (row.spec.kind.clone(), key.clone());
+            if self.jobs_by_key.get(&key).is_some() {
+                return Err(Error::new(
+                    ErrorKind::Conflict,
+                    "another live job has the job's dedupe key",
+                ));
+            }
+            self.jobs_by_key.put(key, id);
+        }
+        self.jobs.put(id, row);
+        self.job(id)
     }
 
     /// Asks to stop a job. Answers also the scan that ended with it.
@@ -221,7 +261,11 @@ impl Draft {
     /// A job as its organization sees it.
     pub(crate) fn job(&self, id: JobId) -> Result<Job> {
         let row = self.job_row(id)?;
-        Ok(Job {
+        Ok(self.job_of(id, row))
+    }
+
+    pub(crate) fn job_of(&self, id: JobId, row: JobRow) -> Job {
+        Job {
             id,
             organization: self.organization,
             kind: row.spec.kind.clone(),
@@ -235,7 +279,8 @@ impl Draft {
             run_at: row.state.run_at,
             created_at: row.spec.enqueued_at,
             finished_at: row.finished_at,
-            last_error: row.last_error,
-        })
+            errors: row.errors,
+            result: row.result,
+        }
     }
 }

@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use trueno_core::error::{Error, ErrorKind, Result};
@@ -106,6 +107,16 @@ impl Database {
         }
         draft.apply(self.organizations.entry(organization).or_default());
         self.outbox.stage(events);
+    }
+
+    /// Forgets up to `limit` jobs that ended at least `age` ago and are not dead.
+    pub(crate) fn forget_finished(&mut self, now: Timestamp, age: Duration, limit: usize) -> u64 {
+        let before = now.saturating_sub(age).unwrap_or(Timestamp::MIN);
+        let mut forgotten = 0;
+        for tables in self.organizations.values_mut() {
+            forgotten += tables.forget_finished(before, limit - forgotten);
+        }
+        forgotten as u64
     }
 
     /// Adds an organization with its first owner.

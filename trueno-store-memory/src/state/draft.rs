@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde_json::Value;
 use trueno_core::error::{Error, ErrorKind, Result};
 use trueno_core::id::{
     AuditEventId, CloudAccountId, CommentId, ExceptionId, FindingId, JobId, OrganizationId, ScanId,
@@ -13,8 +14,8 @@ use trueno_core::id::{
 };
 use trueno_core::model::{
     AuditEvent, CloudAccount, Comment, Concurrency, Coverage, Exception, Finding, FindingChange,
-    JobKind, JobPayload, Member, Organization, ResourceRecord, ResourceRef, Scan, Schedule,
-    TaskKey, Version,
+    JobError, JobKind, JobPayload, JobStatus, Member, Organization, ResourceRecord, ResourceRef,
+    Scan, Schedule, TaskKey, Version,
 };
 use trueno_core::retry::Backoff;
 use trueno_core::state::job::JobState;
@@ -42,7 +43,8 @@ pub(crate) struct JobRow {
     /// The session that holds it, while it runs.
     pub(crate) holder: Option<WorkerSessionId>,
     pub(crate) finished_at: Option<Timestamp>,
-    pub(crate) last_error: Option<String>,
+    pub(crate) errors: Vec<JobError>,
+    pub(crate) result: Option<Value>,
 }
 
 impl JobRow {
@@ -181,6 +183,17 @@ pub(super) fn organization_not_found() -> Error {
 impl Tables {
     pub(crate) fn job(&self, id: JobId) -> Option<&JobRow> {
         self.jobs.get(&id).map(AsRef::as_ref)
+    }
+
+    /// Forgets up to `limit` jobs that ended by `before` and are not dead. Answers how many.
+    pub(crate) fn forget_finished(&mut self, before: Timestamp, limit: usize) -> usize {
+        let is_old = |row: &JobRow| {
+            row.state.status != JobStatus::Dead && row.finished_at.is_some_and(|at| at <= before)
+        };
+        let old = self.jobs.rows().filter(|(_, row)| is_old(row));
+        let old: Vec<JobId> = old.map(|(id, _)| *id).take(limit).collect();
+        self.jobs.forget(&old);
+        old.len()
     }
 
     pub(crate) fn member(&self, user: UserId) -> Option<&Member> {

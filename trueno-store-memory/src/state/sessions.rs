@@ -123,7 +123,9 @@ impl Sessions {
                 }
                 session => {
                     // It is over and holds nothing, for good.
-                    session.into_iter().for_each(|over| over.kinds = BTreeSet::default());
+                    session
+                        .into_iter()
+                        .for_each(|over| over.kinds = BTreeSet::default());
                     idle.push(*place);
                 }
             }

@@ -30,6 +30,17 @@ impl<K: Ord, R> Table<K, R> {
     pub(crate) fn rows(&self) -> impl Iterator<Item = (&K, &Arc<R>)> {
         self.0.iter()
     }
+
+    /// Takes rows away, at once and for everybody.
+    pub(crate) fn forget(&mut self, keys: &[K])
+    where
+        K: Clone,
+    {
+        if !keys.is_empty() {
+            let rows = Arc::make_mut(&mut self.0);
+            keys.iter().for_each(|key| drop(rows.remove(key)));
+        }
+    }
 }
 
 /// What a draft did to one row: the row it saw, and the one it wants there.

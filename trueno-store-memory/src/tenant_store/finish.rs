@@ -38,6 +38,9 @@ pub(super) fn finish(
                 _ => {}
             }
             next = draft.enqueue(outcome.next, now)?;
+            if let Some(result) = outcome.result {
+                draft.keep_result(reference.job, result);
+            }
         }
         let event = store.event(reference.organization, lease.scope().actor(), event, now)?;
         database.commit(draft, vec![event])?;

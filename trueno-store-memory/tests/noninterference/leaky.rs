@@ -26,8 +26,8 @@ use trueno_core::port::tenant_store::{
 };
 use trueno_core::port::{
     AuditOutbox, CancelOutcome, Count, Enqueued, ExceptionFilter, FindingFilter, FinishOutcome,
-    Finished, Ingest, JobQueue, Lease, Page, PageRequest, ReadView, ResourceFilter, ScanFilter,
-    TenantStore, UnitOfWork,
+    Finished, Ingest, JobFilter, JobQueue, Lease, Page, PageRequest, ReadView, ResourceFilter,
+    ScanFilter, TenantStore, UnitOfWork,
 };
 use trueno_core::state::cloud_account::AccountEvent;
 use trueno_core::state::exception::ExceptionDecision;
@@ -279,6 +279,7 @@ forward! {
     }
     LeakyView is JobReads {
         fn job(id: JobId) -> Job;
+        fn jobs(filter: &JobFilter, page: &PageRequest) -> Page<Job>;
     }
     LeakyView is AuditReads {
         fn audit_events(page: &PageRequest) -> Page<AuditEvent>;
@@ -302,10 +303,13 @@ forward! {
     }
     LeakyUnit is JobReads {
         fn job(id: JobId) -> Job;
+        fn jobs(filter: &JobFilter, page: &PageRequest) -> Page<Job>;
     }
     LeakyUnit is JobWrites {
         fn enqueue(jobs: Vec<NewJob>) -> Vec<Enqueued>;
         fn cancel_job(job: JobId) -> CancelOutcome;
+        fn redrive_job(job: JobId) -> Job;
+        fn discard_job(job: JobId) -> Job;
     }
     LeakyUnit is FindingWrites {
         fn step_finding(id: FindingId, version: Version, step: FindingStep) -> Finding;

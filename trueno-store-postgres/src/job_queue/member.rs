@@ -73,7 +73,7 @@ pub(super) async fn why_waiting(
         JobStatus::Queued => WaitReason::Scheduled { run_at: job.run_at },
         JobStatus::Failed => WaitReason::Backoff {
             run_at: job.run_at,
-            last_error: job.last_error,
+            last_error: job.last_error().map(str::to_owned),
         },
         status => WaitReason::NotWaiting { status },
     };

@@ -99,6 +99,12 @@ impl JobQueue for PostgresStore {
         worker::stats(self).await.map_err(named("job_queue.stats"))
     }
 
+    async fn forget_finished(&self, age: Duration, limit: usize) -> Result<u64> {
+        worker::forget_finished(self, age, limit)
+            .await
+            .map_err(named("job_queue.forget_finished"))
+    }
+
     async fn why_waiting(&self, scope: &OrgScope, job: JobId) -> Result<WaitReason> {
         member::why_waiting(self, scope, job)
             .await

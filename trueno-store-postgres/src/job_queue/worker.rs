@@ -6,10 +6,10 @@ use sqlx::postgres::PgRow;
 use sqlx::postgres::types::PgInterval;
 use trueno_core::error::{Error, Result};
 use trueno_core::id::{AuditEventId, JobId, LeaseToken, WorkerSessionId};
-use trueno_core::model::{JobKind, JobPayload};
+use trueno_core::model::{Job, JobKind, JobPayload};
 use trueno_core::port::tenant_store::CRASH_LOOPED;
 use trueno_core::port::{
-    Claim, ClaimRequest, Heartbeat, HeldLease, LeaseRef, QueueStats, Recovered,
+    Claim, ClaimRequest, Heartbeat, HeldLease, LeaseRef, QueueStats, Recovered, check_forget,
 };
 use trueno_core::retry::Backoff;
 use trueno_core::state::job::LOST_LEASE_LIMIT;
@@ -162,11 +162,12 @@ pub(super) async fn recover_expired(store: &PostgresStore, most: usize) -> Resul
     let events: Vec<Uuid> = (0..limit)
         .map(|_| store.ids().next::<AuditEventId>(now).as_uuid())
         .collect();
-    let query = tx.query("select * from recover_expired($1, $2, $3, $4)");
+    let query = tx.query("select * from recover_expired($1, $2, $3, $4, $5)");
     let row = query
         .bind(limit)
         .bind(i64::from(LOST_LEASE_LIMIT))
         .bind(CRASH_LOOPED)
+        .bind(i32::try_from(Job::MAX_ERRORS).unwrap_or(i32::MAX))
         .bind(events)
         .fetch_one(tx.connection())
         .await
@@ -192,10 +193,28 @@ pub(super) async fn stats(store: &PostgresStore) -> Result<QueueStats> {
         .map_err(error::statement)?;
     tx.rollback().await?;
     Ok(QueueStats {
-        due: row.count("due")?,
-        scheduled: row.count("scheduled")?,
+        waiting: row.count("waiting")?,
         running: row.count("running")?,
     })
+}
+
+pub(super) async fn forget_finished(
+    store: &PostgresStore,
+    age: Duration,
+    most: usize,
+) -> Result<u64> {
+    check_forget(age, most)?;
+    let mut tx = store.begin_processor().await?;
+    let query = tx.query("select forget_finished($1, $2) as forgotten");
+    let row = query
+        .bind(span(age))
+        .bind(limit(most)?)
+        .fetch_one(tx.connection())
+        .await
+        .map_err(error::statement)?;
+    let forgotten = row.count("forgotten")?;
+    tx.commit().await?;
+    Ok(forgotten)
 }
 
 fn limit(limit: usize) -> Result<i32> {
@@ -209,10 +228,16 @@ fn interval(lease_for: Duration) -> Result<PgInterval> {
     if !LEASE.contains(&lease_for) {
         return Err(Error::invalid("lease", "needs 1 second to 1 hour"));
     }
-    let microseconds = i64::try_from(lease_for.as_micros()).unwrap_or(i64::MAX);
-    Ok(PgInterval {
+    Ok(span(lease_for))
+}
+
+fn span(time: Duration) -> PgInterval {
+    // A hundred years: more than that is not told apart, and the server's calendar has an end.
+    const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3_600);
+    let microseconds = i64::try_from(time.min(LONGEST).as_micros()).unwrap_or(i64::MAX);
+    PgInterval {
         months: 0,
         days: 0,
         microseconds,
-    })
+    }
 }

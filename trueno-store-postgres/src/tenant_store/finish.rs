@@ -83,11 +83,14 @@ pub(crate) async fn end_attempt(
         Err(refused) if refused.refusal == Refusal::AlreadySettled => return Ok(Ended::Before),
         Err(refused) => return Err(refused.into()),
     };
-    let last_error = match &outcome.job {
-        JobOutcome::Failed { error, .. } => Some(error.as_str()),
-        _ => None,
+    let end = jobs::End {
+        error: match &outcome.job {
+            JobOutcome::Failed { error, .. } => Some(error.as_str()),
+            _ => None,
+        },
+        result: outcome.result.as_ref(),
     };
-    jobs::release(tx, lease.organization, lease.job, &to, last_error).await?;
+    jobs::release(tx, lease.organization, lease.job, &to, end).await?;
     let scan = end_scan(tx, lease, to.status, outcome).await?;
     Ok(Ended::Now {
         status: to.status,

@@ -4,27 +4,32 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use sqlx::Row as _;
+use serde_json::Value;
 use sqlx::postgres::PgRow;
 use sqlx::types::Json;
+use sqlx::{QueryBuilder, Row as _};
 use trueno_core::error::{Applied, Error, ErrorKind, Result};
 use trueno_core::id::{JobId, OrganizationId, ScanId};
 use trueno_core::model::{Concurrency, Job, JobStatus, NewJob};
 use trueno_core::port::tenant_store::{JobReads, JobWrites};
-use trueno_core::port::{CancelOutcome, Enqueued};
+use trueno_core::port::{CancelOutcome, Enqueued, JobFilter, Page, PageRequest};
 use trueno_core::retry::Backoff;
 use trueno_core::state::job::{self, JobEvent, JobState};
 use trueno_core::state::scan::ScanEvent;
+use uuid::Uuid;
 
 use super::unit::{PgUnitOfWork, step};
-use super::{organizations, scans, view};
+use super::{organizations, paging, scans, view};
 use crate::encode::RowExt as _;
 use crate::error::{self, sqlstate};
 use crate::pool::{Tx, moment};
 
+const LIST: &str = "jobs";
+
 view::reads! {
     JobReads {
         fn job(id: JobId) -> Job;
+        fn jobs(filter: &JobFilter, page: &PageRequest) -> Page<Job>;
     } for view and unit
 }
 
@@ -46,21 +51,47 @@ impl JobWrites for PgUnitOfWork {
             step!(self, cancel_job for Scan, tx => cancel(&mut tx, self.organization(), job));
         Ok(cancelled?.outcome)
     }
+
+    async fn redrive_job(&mut self, job: JobId) -> Result<Job> {
+        let redriven =
+            step!(self, redrive_job for Scan, tx => redrive(&mut tx, self.organization(), job))?;
+        self.created.insert(job);
+        Ok(redriven)
+    }
+
+    async fn discard_job(&mut self, job: JobId) -> Result<Job> {
+        step!(self, discard_job for Scan, tx => discard(&mut tx, self.organization(), job))
+    }
+}
+
+/// What [`decode`] reads of live jobs.
+macro_rules! live {
+    () => {
+        "select organization_id, id, kind, status, failed_attempts, max_attempts, lost_leases,
+            cancel_requested, run_at, created_at, null::timestamptz as finished_at, errors,
+            null::jsonb as result, priority, concurrency_key, concurrency_limit
+         from job where organization_id = "
+    };
+}
+
+/// And of finished ones.
+macro_rules! finished {
+    () => {
+        "select organization_id, id, kind, status, failed_attempts, max_attempts, lost_leases,
+            cancel_requested, run_at, created_at, finished_at, errors, result, priority,
+            concurrency_key, concurrency_limit
+         from job_history where organization_id = "
+    };
 }
 
 /// One job, live or finished.
 pub(crate) async fn job(tx: &mut Tx, organization: OrganizationId, id: JobId) -> Result<Job> {
-    let query = tx.query(
-        "select organization_id, id, kind, status, failed_attempts, max_attempts, lost_leases,
-            cancel_requested, run_at, created_at, null::timestamptz as finished_at, last_error,
-            priority, concurrency_key, concurrency_limit
-         from job where organization_id = $1 and id = $2
-         union all
-         select organization_id, id, kind, status, failed_attempts, max_attempts, lost_leases,
-            cancel_requested, run_at, created_at, finished_at, last_error,
-            priority, concurrency_key, concurrency_limit
-         from job_history where organization_id = $1 and id = $2",
-    );
+    let query = tx.query(concat!(
+        live!(),
+        "$1 and id = $2 union all ",
+        finished!(),
+        "$1 and id = $2"
+    ));
     let row = query
         .bind(organization.as_uuid())
         .bind(id.as_uuid())
@@ -68,6 +99,49 @@ pub(crate) async fn job(tx: &mut Tx, organization: OrganizationId, id: JobId) ->
         .await
         .map_err(error::statement)?
         .ok_or_else(not_found)?;
+    decode(&row)
+}
+
+async fn jobs(
+    tx: &mut Tx,
+    organization: OrganizationId,
+    filter: &JobFilter,
+    page: &PageRequest,
+) -> Result<Page<Job>> {
+    let after = paging::after::<Uuid>(LIST, page)?;
+    let parts: &[&str] = match filter.status {
+        None => &[live!(), finished!()],
+        Some(status) if status.is_terminal() => &[finished!()],
+        Some(_) => &[live!()],
+    };
+    let mut query = QueryBuilder::new("select * from (");
+    // Each part is cut by itself, so that each is read in its index's order.
+    for (nth, part) in parts.iter().enumerate() {
+        query.push(if nth == 0 { "(" } else { ") union all (" });
+        query.push(*part).push_bind(organization.as_uuid());
+        if let Some(id) = after {
+            query.push(" and id > ").push_bind(id);
+        }
+        if let Some(status) = filter.status {
+            // Not bound: the dead have an index of their own.
+            query
+                .push(" and status = '")
+                .push(status.as_str())
+                .push("'");
+        }
+        if let Some(kind) = &filter.kind {
+            query.push(" and kind = ").push_bind(kind.as_str());
+        }
+        let rows = i64::try_from(paging::rows(page)).unwrap_or(i64::MAX);
+        query.push(" order by id limit ").push_bind(rows);
+    }
+    query.push(")) j order by id");
+    paging::fetch(tx, LIST, query, page, decode, |row| row.id::<Uuid>("id")).await
+}
+
+fn decode(row: &PgRow) -> Result<Job> {
+    let Json(errors) = row.try_get("errors").map_err(error::statement)?;
+    let result: Option<Json<_>> = row.try_get("result").map_err(error::statement)?;
     Ok(Job {
         id: row.id("id")?,
         organization: row.id("organization_id")?,
@@ -76,13 +150,14 @@ pub(crate) async fn job(tx: &mut Tx, organization: OrganizationId, id: JobId) ->
         failed_attempts: row.count("failed_attempts")?,
         max_attempts: row.count("max_attempts")?,
         priority: row.try_get("priority").map_err(error::statement)?,
-        concurrency: concurrency(&row)?,
+        concurrency: concurrency(row)?,
         lost_leases: row.count("lost_leases")?,
         cancel_requested: row.flag("cancel_requested")?,
         run_at: row.time("run_at")?,
         created_at: row.time("created_at")?,
         finished_at: row.time_opt("finished_at")?,
-        last_error: row.text_opt("last_error")?,
+        errors,
+        result: result.map(|Json(result)| result),
     })
 }
 
@@ -222,6 +297,19 @@ pub(super) async fn held(tx: &mut Tx, organization: OrganizationId, id: JobId) -
         .ok_or_else(Error::stale_lease)
 }
 
+/// What is kept of how an attempt ended.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct End<'a> {
+    /// Why it failed.
+    pub(super) error: Option<&'a str>,
+    /// What its handler left.
+    pub(super) result: Option<&'a Value>,
+}
+
+fn most_errors() -> i32 {
+    i32::try_from(Job::MAX_ERRORS).unwrap_or(i32::MAX)
+}
+
 /// Puts a job that is no longer held back in line, or into history. The token stays, so that its
 /// holder learns that it was settled.
 pub(super) async fn release(
@@ -229,14 +317,14 @@ pub(super) async fn release(
     organization: OrganizationId,
     id: JobId,
     to: &JobState,
-    last_error: Option<&str>,
+    end: End<'_>,
 ) -> Result<()> {
     if to.status.is_terminal() {
-        return bury(tx, organization, id, to, last_error).await;
+        return bury(tx, organization, id, to, end).await;
     }
     let query = tx.query(
         "update job set
-            status = $3, failed_attempts = $4, run_at = $5, last_error = coalesce($6, last_error),
+            status = $3, failed_attempts = $4, run_at = $5, errors = case when $6 is null then errors else with_error(errors, $6, $7) end,
             locked_by = null, locked_worker = null
          where organization_id = $1 and id = $2",
     );
@@ -246,7 +334,8 @@ pub(super) async fn release(
         .bind(to.status.as_str())
         .bind(i64::from(to.failed_attempts))
         .bind(moment(to.run_at))
-        .bind(last_error)
+        .bind(end.error)
+        .bind(most_errors())
         .execute(tx.connection())
         .await
         .map_err(error::statement)?;
@@ -259,20 +348,20 @@ async fn bury(
     organization: OrganizationId,
     id: JobId,
     to: &JobState,
-    last_error: Option<&str>,
+    end: End<'_>,
 ) -> Result<()> {
     let query = tx.query(
         "with gone as (delete from job where organization_id = $1 and id = $2 returning *)
          insert into job_history (
             organization_id, id, kind, payload_version, payload, dedupe_key, priority, run_at,
             max_attempts, failed_attempts, lost_leases, status, cancel_requested, created_at,
-            last_error, token, concurrency_key, concurrency_limit, timeout_ms, backoff_base_ms,
-            backoff_cap_ms
+            errors, token, concurrency_key, concurrency_limit, timeout_ms, backoff_base_ms,
+            backoff_cap_ms, result
          ) select
             organization_id, id, kind, payload_version, payload, dedupe_key, priority, run_at,
             max_attempts, $3, lost_leases, $4, cancel_requested, created_at,
-            coalesce($5, last_error), token, concurrency_key, concurrency_limit, timeout_ms,
-            backoff_base_ms, backoff_cap_ms
+            case when $5 is null then errors else with_error(errors, $5, $6) end,
+            token, concurrency_key, concurrency_limit, timeout_ms, backoff_base_ms, backoff_cap_ms, $7
          from gone",
     );
     query
@@ -280,7 +369,9 @@ async fn bury(
         .bind(id.as_uuid())
         .bind(i64::from(to.failed_attempts))
         .bind(to.status.as_str())
-        .bind(last_error)
+        .bind(end.error)
+        .bind(most_errors())
+        .bind(end.result.map(Json))
         .execute(tx.connection())
         .await
         .map_err(error::statement)?;
@@ -326,7 +417,7 @@ pub(crate) async fn cancel(
             scan: None,
         });
     }
-    bury(tx, organization, id, &to, None).await?;
+    bury(tx, organization, id, &to, End::default()).await?;
     let scan = scans::of_job(tx, organization, id).await?;
     if let Some(scan) = scan {
         scans::apply(tx, organization, scan, &ScanEvent::Cancelled, None).await?;
@@ -335,6 +426,78 @@ pub(crate) async fn cancel(
         outcome: CancelOutcome::Cancelled,
         scan,
     })
+}
+
+/// Lets a dead job begin anew.
+async fn redrive(tx: &mut Tx, organization: OrganizationId, id: JobId) -> Result<Job> {
+    may_leave_its_end(tx, organization, id, JobEvent::Redriven).await?;
+    if scans::of_job(tx, organization, id).await?.is_some() {
+        return Err(Error::new(
+            ErrorKind::Conflict,
+            "the job's scan ended with it: request another scan",
+        ));
+    }
+    let query = tx.query("select redrive_job($1) as done");
+    let row = query
+        .bind(id.as_uuid())
+        .fetch_one(tx.connection())
+        .await
+        .map_err(|source| match error::code(&source).as_deref() {
+            Some(sqlstate::UNIQUE_VIOLATION) => Error::new(
+                ErrorKind::Conflict,
+                "another live job has the job's dedupe key",
+            ),
+            _ => error::statement(source),
+        })?;
+    left_its_end(tx, organization, id, &row).await
+}
+
+/// Gives a dead job up.
+async fn discard(tx: &mut Tx, organization: OrganizationId, id: JobId) -> Result<Job> {
+    may_leave_its_end(tx, organization, id, JobEvent::Discarded).await?;
+    let query = tx.query("select discard_job($1) as done");
+    let row = query
+        .bind(id.as_uuid())
+        .fetch_one(tx.connection())
+        .await
+        .map_err(error::statement)?;
+    left_its_end(tx, organization, id, &row).await
+}
+
+/// Passes a job that the machine lets take this step; the statement that takes it looks once more.
+async fn may_leave_its_end(
+    tx: &mut Tx,
+    organization: OrganizationId,
+    id: JobId,
+    event: JobEvent,
+) -> Result<()> {
+    let job = job(tx, organization, id).await?;
+    let state = JobState {
+        status: job.status,
+        token: None,
+        failed_attempts: job.failed_attempts,
+        max_attempts: job.max_attempts,
+        lost_leases: job.lost_leases,
+        cancel_requested: job.cancel_requested,
+        run_at: job.run_at,
+    };
+    job::apply(&state, event, job.run_at)?;
+    Ok(())
+}
+
+async fn left_its_end(
+    tx: &mut Tx,
+    organization: OrganizationId,
+    id: JobId,
+    row: &PgRow,
+) -> Result<Job> {
+    if !row.flag("done")? {
+        return Err(Error::new(
+            ErrorKind::Conflict,
+            "somebody else dealt with the job at the same time",
+        ));
+    }
+    job(tx, organization, id).await
 }
 
 async fn finished(

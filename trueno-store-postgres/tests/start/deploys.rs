@@ -81,7 +81,11 @@ async fn functions_of_a_newer_program_are_left_as_they_are() {
     let store = PostgresStore::connect(database.config(), &keys())
         .await
         .unwrap();
-    assert_eq!(store.stats().await.unwrap().due, 7, "it is the newer one");
+    assert_eq!(
+        store.stats().await.unwrap().waiting,
+        7,
+        "it is the newer one"
+    );
 }
 
 #[tokio::test]

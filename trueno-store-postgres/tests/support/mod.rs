@@ -280,6 +280,8 @@ impl StoreHarness for Harness {
                 for no key update skip locked
              ) waiting
              where j.organization_id = waiting.organization_id and j.id = waiting.id",
+            "update trueno.job_history
+             set finished_at = finished_at - $1 * interval '1 microsecond'",
             "update trueno.queue_note set ready_at = ready_at - $1 * interval '1 microsecond'",
             "update trueno.queue_turn set turn = turn - $1 * interval '1 microsecond'",
             "update trueno.queue_lane set head_at = head_at - $1 * interval '1 microsecond',

@@ -114,6 +114,11 @@ impl JobQueue for FaultyQueue {
             .await
     }
 
+    async fn forget_finished(&self, age: Duration, limit: usize) -> Result<u64> {
+        let call = self.real.forget_finished(age, limit);
+        self.plan.through("job_queue.forget_finished", call).await
+    }
+
     async fn why_waiting(&self, scope: &OrgScope, job: JobId) -> Result<WaitReason> {
         self.plan
             .through("job_queue.why_waiting", self.real.why_waiting(scope, job))

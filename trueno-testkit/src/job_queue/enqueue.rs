@@ -51,7 +51,7 @@ pub async fn a_claimed_job_is_what_was_enqueued(w: World) {
         (seen.kind.as_str(), seen.cancel_requested),
         (WORK_KIND, false)
     );
-    assert_eq!((seen.finished_at, seen.last_error), (None, None));
+    assert_eq!((seen.finished_at, seen.last_error()), (None, None));
     assert_eq!((seen.priority, seen.concurrency), (-100, Some(concurrency)));
 
     let lease = w.claim_one().await;

@@ -70,7 +70,7 @@ pub async fn an_erased_organization_keeps_no_limits(w: World) {
     assert_eq!(left, OrganizationLimits::default());
     refuses(&w, erased.id).await;
     let stats = w.queue.stats().await.unwrap();
-    assert_eq!((stats.due, stats.running), (1, 1), "the other's");
+    assert_eq!((stats.waiting, stats.running), (1, 1), "the other's");
     assert_eq!(w.queue.limits(other.id).await.unwrap(), limits);
     assert_eq!(w.drained().await, [], "the other's is full still");
 }

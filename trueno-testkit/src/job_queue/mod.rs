@@ -5,6 +5,7 @@ pub mod cancel;
 pub mod caps;
 pub mod claim;
 mod crowd;
+pub mod dead;
 pub mod dropped;
 pub mod enqueue;
 pub mod fair;
@@ -53,6 +54,10 @@ pub const ISOLATION: &[(&str, Isolation)] = &[
     ("JobQueue::resume", Isolation::Case("isolation_pause")),
     ("JobQueue::stats", Isolation::None("counts for operators")),
     (
+        "JobQueue::forget_finished",
+        Isolation::None("works across organizations, answers counts"),
+    ),
+    (
         "JobQueue::why_waiting",
         Isolation::Case("isolation_why_waiting"),
     ),
@@ -85,6 +90,18 @@ macro_rules! for_each_job_queue_case {
                 a_batch_is_spread_over_organizations,
                 no_organization_is_starved,
                 bad_claims_are_refused,
+            }
+            dead {
+                a_dead_job_begins_anew,
+                a_discarded_job_is_cancelled,
+                only_the_dead_are_redriven_or_discarded,
+                a_dead_job_waits_for_its_dedupe_key,
+                a_dead_job_of_a_scan_is_not_redriven,
+                dead_letters_need_a_role,
+                jobs_are_listed,
+                the_latest_errors_are_kept,
+                a_result_is_kept,
+                what_ended_long_ago_is_forgotten,
             }
             order {
                 jobs_come_by_rank_then_id,

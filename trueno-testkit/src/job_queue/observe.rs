@@ -70,7 +70,7 @@ pub async fn a_waiting_job_tells_its_way_to_the_end(w: World) {
     );
 }
 
-/// `stats` counts the live queue of every organization: due, scheduled or in backoff, running.
+/// `stats` counts the live queue of every organization: waiting for whatever reason, and running.
 pub async fn stats_count_the_live_queue(w: World) {
     assert_eq!(
         w.queue.stats().await.unwrap(),
@@ -105,8 +105,7 @@ pub async fn stats_count_the_live_queue(w: World) {
     assert_eq!(
         counted,
         QueueStats {
-            due: 2,
-            scheduled: 2,
+            waiting: 4,
             running: 1
         }
     );
@@ -116,8 +115,7 @@ pub async fn stats_count_the_live_queue(w: World) {
     assert_eq!(
         counted,
         QueueStats {
-            due: 5,
-            scheduled: 0,
+            waiting: 5,
             running: 0
         }
     );

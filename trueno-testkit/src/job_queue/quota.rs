@@ -35,7 +35,7 @@ async fn assert_full(w: &World, tenant: &Tenant, more: usize, live: usize, quota
     );
     assert_eq!(error, wanted);
     let stats = w.queue.stats().await.unwrap();
-    let in_queue = stats.due + stats.scheduled + stats.running;
+    let in_queue = stats.waiting + stats.running;
     assert_eq!(in_queue, live as u64, "P2: none of them is in the queue");
 }
 

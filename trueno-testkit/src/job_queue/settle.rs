@@ -223,7 +223,7 @@ pub async fn a_failed_attempt_comes_again_after_its_wait(w: World) {
     assert_eq!(settled, SettleOutcome::Settled(JobStatus::Failed));
     let seen = w.read_job(&tenant, job).await;
     assert_eq!((seen.failed_attempts, seen.lost_leases), (1, 0));
-    assert_eq!(seen.last_error.as_deref(), Some("it broke"));
+    assert_eq!(seen.last_error(), Some("it broke"));
     let wait = Duration::from_secs(60);
     near(
         seen.run_at,
@@ -259,7 +259,7 @@ pub async fn the_last_failed_attempt_is_the_end(w: World) {
     );
     let seen = w.read_job(&tenant, job).await;
     assert_eq!((seen.status, seen.failed_attempts), (JobStatus::Dead, 2));
-    assert!(seen.finished_at.is_some() && seen.last_error.is_some());
+    assert!(seen.finished_at.is_some() && seen.last_error().is_some());
 
     w.enqueue(&tenant, w.job().with_max_attempts(9).unwrap())
         .await;

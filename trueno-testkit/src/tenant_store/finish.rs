@@ -163,7 +163,7 @@ pub async fn a_failed_attempt_keeps_the_scan_running(w: World) {
     );
     let job = w.read_job(&tenant, run.job).await;
     assert_eq!((job.failed_attempts, job.lost_leases), (1, 0));
-    assert_eq!(job.last_error.as_deref(), Some("the provider throttled"));
+    assert_eq!(job.last_error(), Some("the provider throttled"));
 
     w.advance(Duration::from_secs(30)).await;
     assert_eq!(

@@ -1,6 +1,6 @@
 //! P1 over what the store reads: one case per method.
 
-use trueno_core::port::{FindingFilter, PageRequest, ResourceFilter, ScanFilter};
+use trueno_core::port::{FindingFilter, JobFilter, PageRequest, ResourceFilter, ScanFilter};
 
 use super::World;
 use super::twins::{alike, foreign, twins};
@@ -148,6 +148,17 @@ pub async fn isolation_finding(w: World) {
 pub async fn isolation_job(w: World) {
     let mut f = foreign(&w).await;
     alike(f.view.job(f.job).await, f.missing.job(w.id()).await);
+}
+
+/// P1: `jobs`.
+pub async fn isolation_jobs(w: World) {
+    let mut f = foreign(&w).await;
+    let every = JobFilter::default();
+    let seen = f.view.jobs(&every, &PageRequest::largest()).await.unwrap();
+    assert!(
+        seen.items.iter().all(|job| job.id != f.job),
+        "P1: not of another's"
+    );
 }
 
 /// P1: `memberships` tells a user of the user's own organizations alone.

@@ -3,6 +3,8 @@
 //! Most have two organizations whose accounts, scans, jobs, resources and findings share all their
 //! ids and keys: whatever tells them apart is the organization alone.
 
+use std::time::Duration;
+
 use trueno_core::id::CloudAccountId;
 use trueno_core::model::{
     CoverageStatus, EventDraft, JobStatus, ScanProgress, ScanStatus, Severity,
@@ -112,6 +114,28 @@ pub async fn isolation_cancel_job(w: World) {
     assert_eq!(
         w.read_scan(&one, theirs.scan).await.status,
         ScanStatus::Queued
+    );
+}
+
+/// P1: `redrive_job` and `discard_job` reach their own organization's jobs alone.
+pub async fn isolation_dead_jobs(w: World) {
+    let (one, two) = (w.organization().await, w.organization().await);
+    let theirs = w.enqueue(&one, w.job().with_max_attempts(1).unwrap()).await;
+    let lease = w.claim_one().await.reference();
+    let outcome = JobOutcome::Failed {
+        error: "it broke".to_owned(),
+        retryable: false,
+        retry_after: Duration::ZERO,
+    };
+    assert_eq!(w.settle(lease, outcome).await, JobStatus::Dead);
+    let redrive = async |job| w.begin_scan(&two).await.redrive_job(job).await;
+    alike(redrive(theirs).await, redrive(w.id()).await);
+    let discard = async |job| w.begin_scan(&two).await.discard_job(job).await;
+    alike(discard(theirs).await, discard(w.id()).await);
+    assert_eq!(
+        w.job_status(&one, theirs).await,
+        JobStatus::Dead,
+        "P1: it is dead still"
     );
 }
 

@@ -163,6 +163,7 @@ pub const ISOLATION: &[(&str, Isolation)] = &[
         Isolation::Case("isolation_audit_events"),
     ),
     ("JobReads::job", Isolation::Case("isolation_job")),
+    ("JobReads::jobs", Isolation::Case("isolation_jobs")),
     (
         "JobWrites::enqueue",
         Isolation::Case("isolation_unit_enqueue"),
@@ -170,6 +171,14 @@ pub const ISOLATION: &[(&str, Isolation)] = &[
     (
         "JobWrites::cancel_job",
         Isolation::Case("isolation_cancel_job"),
+    ),
+    (
+        "JobWrites::redrive_job",
+        Isolation::Case("isolation_dead_jobs"),
+    ),
+    (
+        "JobWrites::discard_job",
+        Isolation::Case("isolation_dead_jobs"),
     ),
     ("UnitOfWork::commit", Isolation::Case("isolation_commit")),
     (

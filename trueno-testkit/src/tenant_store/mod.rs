@@ -297,6 +297,7 @@ macro_rules! for_each_tenant_store_case {
                 isolation_findings,
                 isolation_finding,
                 isolation_job,
+                isolation_jobs,
                 isolation_memberships,
             }
             isolation_of_lists {
@@ -332,6 +333,7 @@ macro_rules! for_each_tenant_store_case {
                 isolation_insert_scan,
                 isolation_unit_enqueue,
                 isolation_cancel_job,
+                isolation_dead_jobs,
                 isolation_commit,
                 isolation_start_scan,
                 isolation_put_resources,

@@ -19,7 +19,7 @@ use trueno_core::port::tenant_store::{
     OrganizationWrites, ScanReads, ScanWrites, ScheduleWrites,
 };
 use trueno_core::port::{
-    CancelOutcome, Enqueued, Ingest, Page, PageRequest, ScanFilter, UnitOfWork,
+    CancelOutcome, Enqueued, Ingest, JobFilter, Page, PageRequest, ScanFilter, UnitOfWork,
 };
 use trueno_core::state::cloud_account::AccountEvent;
 use trueno_core::state::exception::ExceptionDecision;
@@ -116,6 +116,10 @@ impl JobReads for Unit {
     async fn job(&mut self, id: JobId) -> Result<Job> {
         self.real.job(id).await
     }
+
+    async fn jobs(&mut self, filter: &JobFilter, page: &PageRequest) -> Result<Page<Job>> {
+        self.real.jobs(filter, page).await
+    }
 }
 
 #[deny(clippy::missing_trait_methods)]
@@ -127,6 +131,14 @@ impl JobWrites for Unit {
 
     async fn cancel_job(&mut self, job: JobId) -> Result<CancelOutcome> {
         self.real.cancel_job(job).await
+    }
+
+    async fn redrive_job(&mut self, job: JobId) -> Result<Job> {
+        self.real.redrive_job(job).await
+    }
+
+    async fn discard_job(&mut self, job: JobId) -> Result<Job> {
+        self.real.discard_job(job).await
     }
 }
 

@@ -26,7 +26,7 @@ pub use audit::AuditReads;
 pub use exceptions::{ExceptionFilter, ExceptionReads, ExceptionWrites};
 pub use findings::{FindingCount, FindingFilter, FindingReads, FindingWrites, TagFilter};
 pub use ingest::Ingest;
-pub use jobs::{JobReads, JobWrites};
+pub use jobs::{JobFilter, JobReads, JobWrites};
 pub use organizations::{OrganizationReads, OrganizationWrites};
 pub use outbox::AuditOutbox;
 pub use resources::{Presence, ResourceFilter, ResourceReads};
@@ -35,12 +35,15 @@ pub use schedules::{ScheduleReads, ScheduleWrites};
 
 use super::{Enqueued, JobOutcome, Lease};
 use crate::access::OrgScope;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::id::{AuditEventId, UserId};
-use crate::model::{EventDraft, JobStatus, Membership, NewJob, NewOrganization, Organization};
+use crate::model::{
+    EventDraft, JobStatus, Membership, NewJob, NewOrganization, Organization, check_json,
+};
 use crate::state::scan::ScanEvent;
 use crate::text::without_nul;
 use jiff::Timestamp;
+use serde_json::Value;
 
 /// Everything that a scope may read, as of one moment.
 pub trait ReadView:
@@ -111,6 +114,8 @@ pub struct FinishOutcome {
     pub scan: Option<ScanEvent>,
     /// Jobs to enqueue if the job succeeded.
     pub next: Vec<NewJob>,
+    /// What is kept of the job's work if it succeeded: for its organization to read. Never a secret.
+    pub result: Option<Value>,
 }
 
 impl FinishOutcome {
@@ -121,15 +126,23 @@ impl FinishOutcome {
             job,
             scan: None,
             next: Vec::new(),
+            result: None,
         }
     }
 
     /// Passes an outcome that can be stored; every store asks.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidInput`](crate::error::ErrorKind::InvalidInput) for a text with a NUL.
+    /// [`ErrorKind::InvalidInput`](crate::error::ErrorKind::InvalidInput) for a text with a
+    /// NUL, and for a result over [`JobPayload::MAX_BYTES`] or of a job that did not succeed.
     pub fn check(&self) -> Result<()> {
         self.job.check()?;
+        if let Some(result) = &self.result {
+            if self.job != JobOutcome::Succeeded {
+                return Err(Error::invalid("result", "is for a job that succeeded"));
+            }
+            check_json("result", result)?;
+        }
         match &self.scan {
             Some(ScanEvent::Failed { reason }) => without_nul("reason of the scan", reason),
             _ => Ok(()),
@@ -140,6 +153,13 @@ impl FinishOutcome {
     #[must_use]
     pub fn with_scan(mut self, event: ScanEvent) -> Self {
         self.scan = Some(event);
+        self
+    }
+
+    /// Keeps a result.
+    #[must_use]
+    pub fn with_result(mut self, result: Value) -> Self {
+        self.result = Some(result);
         self
     }
 

@@ -187,6 +187,7 @@ fn succeeded(job: JobId, completion: Completion) -> Verdict {
     }
     let mut outcome = FinishOutcome::new(JobOutcome::Succeeded).with_next(completion.next);
     outcome.scan = completion.scan;
+    outcome.result = completion.result;
     let event = completion.event;
     let event = event.unwrap_or_else(|| EventDraft::new("job.succeeded", "job", job));
     Verdict::Finish(outcome, event)

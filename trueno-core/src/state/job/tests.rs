@@ -24,6 +24,8 @@ fn events() -> impl Strategy<Value = (JobEvent, i64)> {
         1 => token.clone().prop_map(JobEvent::CancelledBy),
         3 => token.prop_map(JobEvent::LeaseExpired),
         1 => Just(JobEvent::CancelRequested),
+        1 => Just(JobEvent::Redriven),
+        1 => Just(JobEvent::Discarded),
     ];
     (event, 0_i64..50)
 }
@@ -46,7 +48,14 @@ proptest! {
                         prop_assert_eq!(from.token, Some(fence));
                         prop_assert_eq!(from.status, JobStatus::Running);
                     }
-                    prop_assert!(!from.status.is_terminal(), "nothing leaves an end");
+                    if from.status.is_terminal() {
+                        prop_assert_eq!(from.status, JobStatus::Dead, "nothing else leaves an end");
+                        prop_assert!(matches!(event, JobEvent::Redriven | JobEvent::Discarded));
+                        // Who held it is told that it does no more.
+                        prop_assert!(event == JobEvent::Discarded || to.token.is_none());
+                        state = to;
+                        continue;
+                    }
                     prop_assert!(to.failed_attempts <= max_attempts);
                     prop_assert!(to.lost_leases <= LOST_LEASE_LIMIT);
                     let counted = (to.failed_attempts - from.failed_attempts)
@@ -148,4 +157,32 @@ fn a_job_is_not_claimed_before_its_time() {
     let early = apply(&state, JobEvent::Claimed(token(1)), at(9)).unwrap_err();
     assert_eq!(early.refusal, Refusal::NotAllowed);
     assert!(apply(&state, JobEvent::Claimed(token(1)), at(10)).is_ok());
+}
+
+#[test]
+fn a_dead_job_begins_anew_or_is_given_up() {
+    let queued = JobState::enqueued(at(0), 1);
+    let running = apply(&queued, JobEvent::Claimed(token(1)), at(0))
+        .unwrap()
+        .to;
+    let failed = JobEvent::Failed {
+        token: token(1),
+        retryable: true,
+        retry_after: Duration::ZERO,
+    };
+    let dead = apply(&running, failed, at(1)).unwrap().to;
+    assert_eq!(dead.status, JobStatus::Dead);
+
+    let again = apply(&dead, JobEvent::Redriven, at(5)).unwrap().to;
+    assert_eq!(again, JobState::enqueued(at(5), 1));
+    let late = apply(&again, JobEvent::Succeeded(token(1)), at(5)).unwrap_err();
+    assert_eq!(late.refusal, Refusal::Stale);
+
+    let gone = apply(&dead, JobEvent::Discarded, at(5)).unwrap().to;
+    assert_eq!(gone.status, JobStatus::Cancelled);
+    for event in [JobEvent::Redriven, JobEvent::Discarded] {
+        let refusal = |state: &JobState| apply(state, event, at(6)).unwrap_err().refusal;
+        assert_eq!(refusal(&gone), Refusal::Finished);
+        assert_eq!(refusal(&running), Refusal::NotAllowed);
+    }
 }

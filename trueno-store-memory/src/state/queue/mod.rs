@@ -229,8 +229,7 @@ impl Queue {
 
     pub(crate) fn stats(&self) -> QueueStats {
         QueueStats {
-            due: self.due,
-            scheduled: self.later.len() as u64,
+            waiting: self.due + self.later.len() as u64,
             running: self.running,
         }
     }

@@ -173,7 +173,8 @@ impl Model {
                     state: JobState::enqueued(run_at, 2),
                     holder: None,
                     finished_at: None,
-                    last_error: None,
+                    errors: Vec::new(),
+                    result: None,
                 };
                 let id = Uuid::from_u128(self.made).into();
                 self.put((organization(of), id), Some(row));
@@ -249,8 +250,7 @@ impl Model {
         let waits =
             |row: &JobRow| matches!(row.state.status, JobStatus::Queued | JobStatus::Failed);
         let stats = QueueStats {
-            due: count(&|row| self.is_due(row)),
-            scheduled: count(&|row| waits(row) && !self.is_due(row)),
+            waiting: count(&waits),
             running: count(&|row| row.state.status == JobStatus::Running),
         };
         assert_eq!(self.queue.stats(), stats);

@@ -12,7 +12,8 @@ use trueno_core::port::tenant_store::{
     JobReads, OrganizationReads, ResourceReads, ScanReads, ScheduleReads,
 };
 use trueno_core::port::{
-    Count, FindingFilter, Page, PageRequest, ReadView, ResourceFilter, ScanFilter, UnitOfWork,
+    Count, FindingFilter, JobFilter, Page, PageRequest, ReadView, ResourceFilter, ScanFilter,
+    UnitOfWork,
 };
 
 use super::Opened;
@@ -68,6 +69,12 @@ macro_rules! shared_reads {
             async fn job(&mut self, id: JobId) -> Result<Job> {
                 self.plan
                     .through(concat!($name, ".job"), self.real.job(id))
+                    .await
+            }
+
+            async fn jobs(&mut self, filter: &JobFilter, page: &PageRequest) -> Result<Page<Job>> {
+                self.plan
+                    .through(concat!($name, ".jobs"), self.real.jobs(filter, page))
                     .await
             }
         }

@@ -6,7 +6,7 @@ use trueno_core::id::{
     AuditEventId, CloudAccountId, ExceptionId, FindingId, JobId, ScheduleId, UserId,
 };
 use trueno_core::model::{
-    CloudAccount, Comment, Coverage, EventDraft, Exception, Finding, FindingDraft, Member,
+    CloudAccount, Comment, Coverage, EventDraft, Exception, Finding, FindingDraft, Job, Member,
     NewCloudAccount, NewComment, NewException, NewJob, NewScan, NewSchedule, Resource, Role, Scan,
     ScanProgress, Schedule, ScheduleStatus, Version,
 };
@@ -63,6 +63,18 @@ impl JobWrites for Opened<dyn UnitOfWork> {
     async fn cancel_job(&mut self, job: JobId) -> Result<CancelOutcome> {
         self.plan
             .through("unit_of_work.cancel_job", self.real.cancel_job(job))
+            .await
+    }
+
+    async fn redrive_job(&mut self, job: JobId) -> Result<Job> {
+        self.plan
+            .through("unit_of_work.redrive_job", self.real.redrive_job(job))
+            .await
+    }
+
+    async fn discard_job(&mut self, job: JobId) -> Result<Job> {
+        self.plan
+            .through("unit_of_work.discard_job", self.real.discard_job(job))
             .await
     }
 }

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use serde_json::json;
-use trueno_core::access::Action;
+use trueno_core::access::{Action, OrgScope};
 use trueno_core::id::{JobId, WorkerSessionId};
-use trueno_core::model::{Concurrency, JobPayload, NewJob};
-use trueno_core::port::{ClaimRequest, Settlement, claim_leases};
+use trueno_core::model::{Concurrency, JobPayload, JobStatus, NewJob};
+use trueno_core::port::{ClaimRequest, JobFilter, PageRequest, Settlement, claim_leases};
 
 use super::work::{LEASE, shown_claims};
 use super::{Life, Stage};
@@ -85,7 +85,15 @@ impl Life {
         }
     }
 
-    /// Cancels a job, through the queue or in a unit of work.
+    /// The first dead job, if there is one.
+    async fn one_dead(&self, stage: &Stage<'_>, scope: &OrgScope) -> Option<JobId> {
+        let dead = JobFilter::default().with_status(JobStatus::Dead);
+        let mut view = stage.store.read(scope).await.ok()?;
+        let found = view.jobs(&dead, &PageRequest::first(1).ok()?).await.ok()?;
+        found.items.first().map(|job| job.id)
+    }
+
+    /// Cancels a job, through the queue or in a unit of work, and deals with a dead one.
     pub(super) async fn cancel(&mut self, stage: &Stage<'_>) {
         let Some(scope) = self.scope(stage, Action::Scan).await else {
             return;
@@ -99,6 +107,21 @@ impl Life {
         } else {
             self.change(stage, "job.cancelled", &scope, async |unit| {
                 Ok(format!("{:?}", unit.cancel_job(job).await?))
+            })
+            .await;
+        }
+        let dead = match self.one_dead(stage, &scope).await {
+            Some(dead) if self.chance(0.8) => dead,
+            _ => job,
+        };
+        if self.chance(0.5) {
+            self.change(stage, "job.redriven", &scope, async |unit| {
+                unit.redrive_job(dead).await
+            })
+            .await;
+        } else {
+            self.change(stage, "job.discarded", &scope, async |unit| {
+                unit.discard_job(dead).await
             })
             .await;
         }

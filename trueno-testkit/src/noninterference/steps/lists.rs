@@ -2,10 +2,10 @@
 
 use trueno_core::access::{Action, OrgScope};
 use trueno_core::id::CloudAccountId;
-use trueno_core::model::{ExceptionStatus, FindingStatus, Severity};
+use trueno_core::model::{ExceptionStatus, FindingStatus, JobStatus, Severity};
 use trueno_core::port::{
-    ExceptionFilter, FindingFilter, Page, PageRequest, ReadView, ResourceFilter, ScanFilter,
-    TagFilter,
+    ExceptionFilter, FindingFilter, JobFilter, Page, PageRequest, ReadView, ResourceFilter,
+    ScanFilter, TagFilter,
 };
 
 use super::scans::{CHECKS, REGIONS};
@@ -14,7 +14,7 @@ use crate::fixtures::{region, resource_kind};
 use crate::noninterference::names::Thing;
 
 /// Every list, by the name that its pages are taken down under.
-const LISTS: [&str; 11] = [
+const LISTS: [&str; 12] = [
     "members",
     "accounts",
     "scans",
@@ -24,6 +24,7 @@ const LISTS: [&str; 11] = [
     "comments",
     "exceptions",
     "schedules",
+    "jobs",
     "recommendations",
     "audit_events",
 ];
@@ -118,6 +119,13 @@ impl Life {
                 self.notes.page(list, &view.exceptions(&filter, page).await)
             }
             "schedules" => self.notes.page(list, &view.schedules(page).await),
+            "jobs" => {
+                let mut filter = JobFilter::default();
+                if self.chance(0.5) {
+                    filter = filter.with_status(self.pick(JobStatus::ALL));
+                }
+                self.notes.page(list, &view.jobs(&filter, page).await)
+            }
             "recommendations" => {
                 let account = self.chance(0.3).then(|| self.some_account());
                 let best = view.recommendations(account, page).await;

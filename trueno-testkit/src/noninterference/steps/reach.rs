@@ -143,6 +143,10 @@ impl Life {
                     Ok(format!("{:?}", unit.cancel_job(id).await?))
                 })
                 .await;
+                self.change(stage, "reach.redrive", scope, async |unit| {
+                    unit.redrive_job(id).await
+                })
+                .await;
             }
             1 => {
                 // Under a token that nobody was given.
