@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{JobId, UserId};
+use crate::id::{JobId, ScheduleId, UserId};
 
 /// Who did it: recorded in every audit event, set by the scope and never by its user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -21,6 +21,11 @@ pub enum Actor {
         /// The job.
         job: JobId,
     },
+    /// A schedule whose tick fired.
+    Schedule {
+        /// The schedule.
+        schedule: ScheduleId,
+    },
     /// The system itself (recovery of orphans, for one).
     System,
 }
@@ -30,6 +35,7 @@ impl fmt::Display for Actor {
         match self {
             Self::Member { user } => write!(f, "member {user}"),
             Self::Processor { job } => write!(f, "processor of job {job}"),
+            Self::Schedule { schedule } => write!(f, "schedule {schedule}"),
             Self::System => f.write_str("system"),
         }
     }

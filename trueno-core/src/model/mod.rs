@@ -4,6 +4,7 @@ pub mod actor;
 pub mod audit;
 pub mod cloud_account;
 pub mod coverage;
+pub mod cron;
 pub mod exception;
 pub mod finding;
 pub mod job;
@@ -23,6 +24,7 @@ pub use cloud_account::{
     NewCloudAccount, Provider, Region, RoleArn,
 };
 pub use coverage::{Coverage, CoverageStatus, TaskKey};
+pub use cron::CronExpression;
 pub use exception::{Exception, ExceptionStatus, NewException};
 pub use finding::{
     ChangeOfFinding, Comment, Finding, FindingChange, FindingDraft, FindingStatus, NewComment,
@@ -35,7 +37,7 @@ pub use queue::{Concurrency, OrganizationLimits, PRIORITIES, PRIORITY_POINT, Que
 pub use recommendation::Recommendation;
 pub use resource::{Resource, ResourceKind, ResourceRecord, ResourceRef};
 pub use scan::{NewScan, Scan, ScanKind, ScanProgress, ScanStatus};
-pub use schedule::{CronExpression, NewSchedule, Schedule, ScheduleStatus};
+pub use schedule::{MAX_JITTER, MissedTicks, NewSchedule, Schedule, ScheduleStatus};
 pub use secret::{SecretPurpose, SecretRef};
 
 /// The version of a mutable row, counted from 1: an update names the version that it read.

@@ -1,13 +1,18 @@
 //! Schedules: scans that are requested again and again.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::organization::display_name;
-use super::{ScanKind, Version};
+use super::{CronExpression, ScanKind, Version};
 use crate::error::{Error, Result};
 use crate::id::{CloudAccountId, ScheduleId};
 use crate::text::text_enum;
+
+/// The largest [`jitter`](NewSchedule::jitter).
+pub const MAX_JITTER: Duration = Duration::from_secs(3_600);
 
 text_enum! {
     /// Whether a schedule is followed.
@@ -19,52 +24,17 @@ text_enum! {
     }
 }
 
-/// A cron expression of five fields (minute, hour, day of month, month, day of week) as POSIX
-/// `crontab` has them, and the IANA time zone it is read in.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CronExpression {
-    expression: String,
-    time_zone: String,
-}
-
-impl CronExpression {
-    /// # Errors
-    /// [`ErrorKind::InvalidInput`](crate::error::ErrorKind::InvalidInput) for an expression that is
-    /// not one, and for a time zone that the zone database does not have.
-    pub fn new(expression: &str, time_zone: &str) -> Result<Self> {
-        croner::parser::CronParser::builder()
-            .seconds(croner::parser::Seconds::Disallowed)
-            .year(croner::parser::Year::Disallowed)
-            .build()
-            .parse(expression)
-            .map_err(|source| {
-                Error::invalid(
-                    "cron",
-                    "needs five fields, such as `0 6 * * mon-fri`: minute, hour, day of month, \
-                     month, day of week",
-                )
-                .with_source(source)
-            })?;
-        jiff::tz::TimeZone::get(time_zone).map_err(|source| {
-            Error::invalid("time_zone", "is no IANA time zone, such as Europe/Berlin")
-                .with_source(source)
-        })?;
-        Ok(Self {
-            expression: expression.to_owned(),
-            time_zone: time_zone.to_owned(),
-        })
-    }
-
-    /// The five fields.
-    #[must_use]
-    pub fn expression(&self) -> &str {
-        &self.expression
-    }
-
-    /// The IANA time zone.
-    #[must_use]
-    pub fn time_zone(&self) -> &str {
-        &self.time_zone
+text_enum! {
+    /// What becomes of ticks whose time went by while nothing fired them: no scheduler ran, or the
+    /// store was away. [`crate::state::schedule`] has the rule.
+    pub enum MissedTicks as "missed ticks" {
+        /// They are passed over. A tick counts as missed once it is over
+        /// [`GRACE`](crate::state::schedule::GRACE) late.
+        Skip = "skip",
+        /// The latest of them runs, for all of them.
+        RunOnce = "run_once",
+        /// Each of them runs, the oldest first and one after the other.
+        RunAll = "run_all",
     }
 }
 
@@ -85,7 +55,7 @@ pub struct Schedule {
     pub status: ScheduleStatus,
     /// When it was made, by the store's clock.
     pub created_at: Timestamp,
-    /// Counts changes of this row.
+    /// Counts what members change of this row. A tick that fires moves `next_run_at` and nothing else.
     pub version: Version,
 }
 
@@ -100,6 +70,9 @@ pub struct NewSchedule {
     pub kind: ScanKind,
     /// When.
     pub cron: CronExpression,
+    /// What becomes of ticks that nothing fired in time: [`MissedTicks::RunOnce`], unless told.
+    pub missed: MissedTicks,
+    jitter: Duration,
     name: String,
 }
 
@@ -119,8 +92,40 @@ impl NewSchedule {
             account,
             kind,
             cron,
+            missed: MissedTicks::RunOnce,
+            jitter: Duration::ZERO,
             name: display_name("schedule name", name)?,
         })
+    }
+
+    /// With this policy for ticks that nothing fired in time.
+    #[must_use]
+    pub const fn with_missed(mut self, missed: MissedTicks) -> Self {
+        self.missed = missed;
+        self
+    }
+
+    /// With runs that begin up to `jitter` after their tick, so that schedules of the same hour do
+    /// not begin together.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidInput`](crate::error::ErrorKind::InvalidInput) unless whole seconds, at
+    /// most [`MAX_JITTER`].
+    pub fn with_jitter(mut self, jitter: Duration) -> Result<Self> {
+        if jitter > MAX_JITTER || jitter.subsec_nanos() != 0 {
+            return Err(Error::invalid(
+                "jitter",
+                "needs whole seconds, 0 to 3600 of them",
+            ));
+        }
+        self.jitter = jitter;
+        Ok(self)
+    }
+
+    /// How far apart the runs of one tick may lie.
+    #[must_use]
+    pub const fn jitter(&self) -> Duration {
+        self.jitter
     }
 
     /// Its display name.

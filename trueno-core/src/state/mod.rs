@@ -8,6 +8,7 @@ pub mod exception;
 pub mod finding;
 pub mod job;
 pub mod scan;
+pub mod schedule;
 
 use std::fmt;
 
