@@ -14,8 +14,10 @@
 -- | queue_quota, queue_waits: the organization that was entered (queue.sql) | app, processor |
 -- | enter_lease, enter_lease_to_read, enter_lease_to_finish: the organization of a lease | processor |
 -- | lapse_exceptions; fold_finding_counts: the organization that was entered | processor |
+-- | due_schedules, fire_schedule (scheduling.sql) | processor |
 -- | staged, forget | sequencer |
 -- | keep_member_lookup, keep_exception_due, keep_audit_outbox, keep_finding_counts: triggers | owner |
+-- | keep_schedule_due: trigger (scheduling.sql) | owner |
 -- | note_added, note_gone, note_waiting_again: triggers (queue.sql) | owner |
 -- | queue_fold, queue_take, queue_lock (queue.sql) | nobody: called by functions of this role |
 

@@ -7,6 +7,10 @@ create or replace trigger exception_due_of_inserts after insert on finding_excep
     for each row execute function keep_exception_due();
 create or replace trigger exception_due_of_updates after update of status on finding_exception
     for each row execute function keep_exception_due();
+create or replace trigger schedule_due_of_inserts after insert on schedule
+    for each row execute function keep_schedule_due();
+create or replace trigger schedule_due_of_updates after update of next_run_at on schedule
+    for each row execute function keep_schedule_due();
 create or replace trigger audit_outbox_of_inserts after insert on audit_staged
     for each row execute function keep_audit_outbox();
 

@@ -114,13 +114,17 @@ impl RowExt for PgRow {
         match (text.as_str(), self.id_opt::<Uuid>(id)?) {
             ("member", Some(user)) => Ok(Actor::Member { user: user.into() }),
             ("processor", Some(job)) => Ok(Actor::Processor { job: job.into() }),
+            ("schedule", Some(schedule)) => Ok(Actor::Schedule {
+                schedule: schedule.into(),
+            }),
             ("system", None) => Ok(Actor::System),
             _ => Err(error::corrupt(kind, std::fmt::Error)),
         }
     }
 }
 
-/// An actor as its two columns. The system is none here: it acts through functions of the database.
+/// An actor as its two columns. The system and schedules are none here: they act through
+/// functions of the database.
 pub(crate) fn actor(actor: Actor) -> Result<(&'static str, Option<Uuid>)> {
     match actor {
         Actor::Member { user } => Ok(("member", Some(user.as_uuid()))),

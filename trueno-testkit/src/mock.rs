@@ -67,12 +67,12 @@ use trueno_core::port::tenant_store::{
     OrganizationWrites, ResourceReads, ScanReads, ScanWrites, ScheduleReads, ScheduleWrites,
 };
 use trueno_core::port::{
-    AuditOutbox, AuditSink, CancelOutcome, Claim, ClaimRequest, CloudScanner, Count, Enqueued,
-    FindingFilter, FinishOutcome, Finished, Heartbeat, Ingest, JobFilter, JobQueue, Lease,
-    LedgerEntry, LedgerHead, Page, PageRequest, QueueStats, ReadView, Recovered, ResourceFilter,
-    ScanFilter, ScanPlan, ScanSession, ScanStream, ScanTarget, ScanTask, SecretVault,
-    SettleOutcome, Settlement, TenantStore, UnitOfWork, VaultPosture, Verification, WaitReason,
-    WakeUps,
+    AuditOutbox, AuditSink, CancelOutcome, Claim, ClaimRequest, CloudScanner, Count, DuePosition,
+    DueSchedule, Enqueued, FindingFilter, FinishOutcome, Finished, Fire, Fired, Heartbeat, Ingest,
+    JobFilter, JobQueue, Lease, LedgerEntry, LedgerHead, Page, PageRequest, QueueStats, ReadView,
+    Recovered, ResourceFilter, ScanFilter, ScanPlan, ScanSession, ScanStream, ScanTarget, ScanTask,
+    Scheduling, SecretVault, SettleOutcome, Settlement, TenantStore, UnitOfWork, VaultPosture,
+    Verification, WaitReason, WakeUps,
 };
 use trueno_core::state::cloud_account::AccountEvent;
 use trueno_core::state::exception::ExceptionDecision;
@@ -106,13 +106,23 @@ mock! {
 }
 
 mock! {
-    /// A mock of [`TenantStore`] and its [`AuditOutbox`].
+    /// A mock of [`TenantStore`] with its [`AuditOutbox`] and [`Scheduling`].
     pub TenantStore {}
 
     #[async_trait]
     impl AuditOutbox for TenantStore {
         async fn staged(&self, limit: usize) -> Result<Vec<AuditEvent>>;
         async fn forget(&self, events: &[AuditEventId]) -> Result<()>;
+    }
+
+    #[async_trait]
+    impl Scheduling for TenantStore {
+        async fn due_schedules(
+            &self,
+            after: Option<DuePosition>,
+            limit: usize,
+        ) -> Result<Vec<DueSchedule>>;
+        async fn fire(&self, fire: Fire) -> Result<Fired>;
     }
 
     #[async_trait]

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::id::{CloudAccountId, ScheduleId};
 use crate::text::text_enum;
 
-/// The largest [`jitter`](NewSchedule::jitter).
+/// The largest [`jitter`](Schedule::jitter).
 pub const MAX_JITTER: Duration = Duration::from_secs(3_600);
 
 text_enum! {
@@ -51,8 +51,16 @@ pub struct Schedule {
     pub kind: ScanKind,
     /// When.
     pub cron: CronExpression,
+    /// What becomes of ticks that nothing fired in time.
+    pub missed: MissedTicks,
+    /// How far apart the runs of one tick may lie: each run begins up to so long after its tick, by
+    /// [`jitter_offset`](crate::state::schedule::jitter_offset).
+    pub jitter: Duration,
     /// Whether it is followed.
     pub status: ScheduleStatus,
+    /// The tick that is due next, by the store's clock; before the jitter. It may lie in the past,
+    /// for as long as nothing has fired it. `None` while paused.
+    pub next_run_at: Option<Timestamp>,
     /// When it was made, by the store's clock.
     pub created_at: Timestamp,
     /// Counts what members change of this row. A tick that fires moves `next_run_at` and nothing else.

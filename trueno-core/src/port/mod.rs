@@ -24,6 +24,7 @@ pub use lease::{Claim, Lease, LeaseRef, claim_leases};
 pub use page::{COUNT_LIMIT, Count, Cursor, MAX_PAGE, Page, PageRequest};
 pub use secret_vault::{SecretVault, VaultPosture};
 pub use tenant_store::{
-    AuditOutbox, ExceptionFilter, FindingFilter, FinishOutcome, Finished, Ingest, JobFilter,
-    Presence, ReadView, ResourceFilter, ScanFilter, TagFilter, TenantStore, UnitOfWork,
+    AuditOutbox, DuePosition, DueSchedule, ExceptionFilter, FindingFilter, FinishOutcome, Finished,
+    Fire, Fired, Ingest, JobFilter, NotRun, Presence, ReadView, ResourceFilter, ScanFilter,
+    Scheduling, TagFilter, TenantStore, TickRun, UnitOfWork,
 };

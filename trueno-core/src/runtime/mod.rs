@@ -7,7 +7,7 @@
 //! - [`accounts`] connects, verifies, pauses and disconnects cloud accounts.
 //! - [`findings`] is what members do with findings and exceptions from them.
 //! - [`jobs`] is what members do with jobs: stop them, and deal with dead letters.
-//! - [`schedules`] makes, pauses and removes schedules.
+//! - [`schedules`] makes, pauses, triggers and removes schedules; a [`Scheduler`] fires them.
 //! - [`organizations`] has the members, the export and the erasure of an organization.
 //! - [`sequence`] moves staged audit events to the ledger.
 
@@ -19,10 +19,12 @@ mod middleware;
 pub mod organizations;
 mod processor;
 pub mod scan;
+mod scheduler;
 pub mod schedules;
 mod sequencer;
 
 pub use handler::{Completion, JobContext, JobHandler};
 pub use middleware::{JobMiddleware, Next};
 pub use processor::{Processor, ProcessorConfig, ProcessorStatus};
+pub use scheduler::{Scheduler, SchedulerConfig, TickReport};
 pub use sequencer::{sequence, sequence_until};

@@ -2,11 +2,14 @@
 //!
 //! # Errors
 //! All fail with [`Denied`](crate::error::ErrorKind::Denied) unless the scope is for
-//! [`Action::ManageSchedules`]; otherwise with what the store's contract says.
+//! [`Action::ManageSchedules`], [`trigger`] unless it is for [`Action::Scan`]; otherwise with what the
+//! store's contract says.
 
+use super::scan::{RequestedScan, ScanRequest, request_as};
 use crate::access::{Action, OrgScope};
+use crate::clock::Clock;
 use crate::error::Result;
-use crate::id::ScheduleId;
+use crate::id::{IdSource, ScheduleId};
 use crate::model::{EventDraft, NewSchedule, Schedule, ScheduleStatus, Version};
 use crate::port::TenantStore;
 
@@ -25,7 +28,9 @@ pub async fn create(
     let event = EventDraft::new("schedule.created", "schedule", schedule.id)
         .with_target("cloud_account", schedule.account)
         .with_detail("cron", schedule.cron.expression())
-        .with_detail("time_zone", schedule.cron.time_zone());
+        .with_detail("time_zone", schedule.cron.time_zone())
+        .with_detail("missed", schedule.missed.as_str())
+        .with_detail("jitter_seconds", schedule.jitter.as_secs());
     work.commit(event).await?;
     Ok(schedule)
 }
@@ -50,6 +55,28 @@ pub async fn set_status(
     };
     work.commit(EventDraft::new(action, "schedule", id)).await?;
     Ok(schedule)
+}
+
+/// Requests the scan of a schedule now, paused or not. Its ticks stay as they are.
+///
+/// # Errors
+/// See [the module](self), and those of [`scan::request`](super::scan::request).
+pub async fn trigger(
+    store: &dyn TenantStore,
+    scope: &OrgScope,
+    id: ScheduleId,
+    ids: &IdSource,
+    clock: &dyn Clock,
+) -> Result<RequestedScan> {
+    scope.require(Action::Scan)?;
+    let schedule = store.read(scope).await?.schedule(id).await?;
+    let wanted = ScanRequest::new(schedule.account);
+    request_as(store, scope, &wanted, schedule.kind, ids, clock, |scan| {
+        EventDraft::new("schedule.triggered", "schedule", id)
+            .with_target("cloud_account", schedule.account)
+            .with_target("scan", scan)
+    })
+    .await
 }
 
 /// Removes a schedule.

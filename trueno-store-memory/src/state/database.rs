@@ -7,19 +7,21 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use trueno_core::error::{Error, ErrorKind, Result};
-use trueno_core::id::{OrganizationId, UserId};
-use trueno_core::model::{AuditEvent, JobStatus, Member, Membership, Organization};
+use trueno_core::id::{ExceptionId, OrganizationId, ScheduleId, UserId};
+use trueno_core::model::{
+    AuditEvent, Exception, JobStatus, Member, Membership, Organization, Schedule,
+};
 use trueno_core::port::LeaseRef;
 
+use super::deadlines::Deadlines;
 use super::draft::organization_not_found;
-use super::expiries::Expiries;
 use super::outbox::Outbox;
 use super::queue::Queue;
 use super::sessions::Sessions;
 use super::{Draft, Tables};
 
 /// The data of every organization, and what is derived from it: for the queue, for the way from a
-/// user to their organizations, and for the exceptions that lapse.
+/// user to their organizations, for the exceptions that lapse and for the schedules that fire.
 #[derive(Debug, Default)]
 pub(crate) struct Database {
     now: Option<Timestamp>,
@@ -29,7 +31,10 @@ pub(crate) struct Database {
     memberships: HashMap<UserId, BTreeSet<OrganizationId>>,
     pub(crate) queue: Queue,
     pub(crate) sessions: Sessions,
-    pub(crate) expiries: Expiries,
+    /// Exceptions that wait or hold.
+    pub(crate) expiries: Deadlines<ExceptionId>,
+    /// Schedules that are followed.
+    pub(crate) ticks: Deadlines<ScheduleId>,
     pub(crate) outbox: Outbox,
 }
 
@@ -88,7 +93,17 @@ impl Database {
             self.queue.forget(organization);
         }
         for (_, before, after) in draft.exceptions.changes() {
-            self.expiries.replace(organization, before, after);
+            let expiry = |row: Option<&Arc<Exception>>| {
+                row.filter(|row| row.status.is_live())
+                    .map(|row| (row.expires_at, row.id))
+            };
+            self.expiries
+                .replace(organization, expiry(before), expiry(after));
+        }
+        for (_, before, after) in draft.schedules.changes() {
+            let tick =
+                |row: Option<&Arc<Schedule>>| row.and_then(|row| Some((row.next_run_at?, row.id)));
+            self.ticks.replace(organization, tick(before), tick(after));
         }
         for (user, _, after) in draft.members.changes() {
             let organizations = self.memberships.entry(*user).or_default();

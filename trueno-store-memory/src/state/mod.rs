@@ -1,8 +1,8 @@
 //! The data: tables per organization, drafts of changes to them, and what is derived from them.
 
 mod database;
+mod deadlines;
 mod draft;
-mod expiries;
 mod outbox;
 mod queue;
 mod sessions;

@@ -15,6 +15,7 @@ mod read_view;
 mod resources;
 mod scans;
 mod schedules;
+mod scheduling;
 mod unit_of_work;
 
 use async_trait::async_trait;
@@ -73,8 +74,8 @@ impl TenantStore for MemoryStore {
                 actor: Actor::System,
                 at,
             };
-            let due = database.expiries.due(now, limit);
-            for (organization, id) in &due {
+            let due = database.expiries.due(now, None, limit);
+            for (_, organization, id) in &due {
                 let mut draft = database.draft(*organization)?;
                 let exception = draft.lapse_exception(*id, by)?;
                 let event = EventDraft::new("exception.lapsed", "exception", id)

@@ -43,7 +43,7 @@ impl Draft {
             .unwrap_or_default())
     }
 
-    fn insert_scan(&mut self, new: &NewScan, by: Stamp) -> Result<Scan> {
+    pub(super) fn insert_scan(&mut self, new: &NewScan, by: Stamp) -> Result<Scan> {
         if self.scans.contains(&Reverse(new.id)) {
             return Err(Error::new(
                 ErrorKind::AlreadyExists,

@@ -19,7 +19,7 @@ use super::{account_not_found, require_version};
 use crate::state::Draft;
 
 impl Draft {
-    fn schedule(&self, id: ScheduleId) -> Result<Schedule> {
+    pub(super) fn schedule(&self, id: ScheduleId) -> Result<Schedule> {
         self.schedules
             .get(&id)
             .map(|row| Schedule::clone(row))
@@ -61,7 +61,10 @@ impl Draft {
             account: new.account,
             kind: new.kind,
             cron: new.cron.clone(),
+            missed: new.missed,
+            jitter: new.jitter(),
             status: ScheduleStatus::Active,
+            next_run_at: new.cron.next_after(now),
             created_at: now,
             version: 1,
         };
@@ -74,8 +77,15 @@ impl Draft {
         id: ScheduleId,
         version: Version,
         status: ScheduleStatus,
+        now: Timestamp,
     ) -> Result<Schedule> {
         let mut schedule = self.schedule_at(id, version)?;
+        if status != schedule.status {
+            schedule.next_run_at = match status {
+                ScheduleStatus::Active => schedule.cron.next_after(now),
+                _ => None,
+            };
+        }
         schedule.status = status;
         schedule.version += 1;
         self.schedules.put(id, schedule.clone());
@@ -110,9 +120,10 @@ impl ScheduleWrites for Unit {
         version: Version,
         status: ScheduleStatus,
     ) -> Result<Schedule> {
+        let now = self.store.now();
         let operation = "unit_of_work.set_schedule_status";
         self.write_as(Action::ManageSchedules, operation, |draft| {
-            draft.set_schedule_status(id, version, status)
+            draft.set_schedule_status(id, version, status, now)
         })
     }
 

@@ -25,9 +25,9 @@ use trueno_core::port::tenant_store::{
     ResourceReads, ScanReads, ScanWrites, ScheduleReads, ScheduleWrites,
 };
 use trueno_core::port::{
-    AuditOutbox, CancelOutcome, Count, Enqueued, ExceptionFilter, FindingFilter, FinishOutcome,
-    Finished, Ingest, JobFilter, JobQueue, Lease, Page, PageRequest, ReadView, ResourceFilter,
-    ScanFilter, TenantStore, UnitOfWork,
+    AuditOutbox, CancelOutcome, Count, DuePosition, DueSchedule, Enqueued, ExceptionFilter,
+    FindingFilter, FinishOutcome, Finished, Fire, Fired, Ingest, JobFilter, JobQueue, Lease, Page,
+    PageRequest, ReadView, ResourceFilter, ScanFilter, Scheduling, TenantStore, UnitOfWork,
 };
 use trueno_core::state::cloud_account::AccountEvent;
 use trueno_core::state::exception::ExceptionDecision;
@@ -111,6 +111,21 @@ impl AuditOutbox for LeakyStore {
 
     async fn forget(&self, events: &[AuditEventId]) -> Result<()> {
         self.real.forget(events).await
+    }
+}
+
+#[async_trait]
+impl Scheduling for LeakyStore {
+    async fn due_schedules(
+        &self,
+        after: Option<DuePosition>,
+        limit: usize,
+    ) -> Result<Vec<DueSchedule>> {
+        self.real.due_schedules(after, limit).await
+    }
+
+    async fn fire(&self, fire: Fire) -> Result<Fired> {
+        self.real.fire(fire).await
     }
 }
 

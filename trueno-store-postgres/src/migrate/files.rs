@@ -39,11 +39,11 @@ impl Migration {
 }
 
 /// The schema version that this program was written for.
-pub(crate) const LATEST: u32 = 11;
+pub(crate) const LATEST: u32 = 12;
 
 /// The oldest program, by its schema version, that still works on [`LATEST`]: raised when a
 /// migration takes something away that older programs use.
-pub(crate) const OLDEST_BINARY: u32 = 11;
+pub(crate) const OLDEST_BINARY: u32 = 12;
 
 macro_rules! migrations {
     ($($version:literal $name:literal as $runs_as:ident;)*) => {
@@ -70,6 +70,7 @@ migrations! {
     9 "0009_isolation" as Owner;
     10 "0010_functions" as Owner;
     11 "0011_queue" as Owner;
+    12 "0012_scheduler" as Owner;
 }
 
 macro_rules! functions {
@@ -87,6 +88,7 @@ functions! {
     "context" as System;
     "across" as System;
     "queue" as System;
+    "scheduling" as System;
     "tenant" as Owner;
     "triggers" as Owner;
 }

@@ -247,7 +247,7 @@ fn quota_reached(source: sqlx::Error) -> Error {
         .with_source(source)
 }
 
-fn millis(wait: Duration) -> i64 {
+pub(super) fn millis(wait: Duration) -> i64 {
     i64::try_from(wait.as_millis()).unwrap_or(i64::MAX)
 }
 

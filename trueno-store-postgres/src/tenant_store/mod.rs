@@ -16,6 +16,7 @@ mod paging;
 mod resources;
 pub(crate) mod scans;
 mod schedules;
+mod scheduling;
 mod tags;
 mod unit;
 mod versions;

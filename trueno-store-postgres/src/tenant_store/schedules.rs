@@ -1,6 +1,9 @@
 //! Schedules of scans.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
+use jiff::Timestamp;
 use sqlx::QueryBuilder;
 use sqlx::postgres::PgRow;
 use trueno_core::error::{Error, Result};
@@ -12,9 +15,9 @@ use uuid::Uuid;
 
 use super::unit::{PgUnitOfWork, step};
 use super::{paging, versions, view};
-use crate::encode::RowExt as _;
+use crate::encode::{self, RowExt as _};
 use crate::error::{self, sqlstate};
-use crate::pool::Tx;
+use crate::pool::{Tx, moment};
 
 const LIST: &str = "schedules";
 
@@ -77,10 +80,12 @@ async fn schedules(
 }
 
 async fn insert(tx: &mut Tx, organization: OrganizationId, new: NewSchedule) -> Result<Schedule> {
+    let first = new.cron.next_after(now(tx).await?);
     let query = tx.query(
         "insert into schedule (
-            organization_id, id, name, account_id, kind, cron, time_zone, status
-         ) values ($1, $2, $3, $4, $5, $6, $7, $8)
+            organization_id, id, name, account_id, kind, cron, time_zone, status, missed, jitter,
+            next_run_at
+         ) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
          returning *",
     );
     let row = query
@@ -92,6 +97,9 @@ async fn insert(tx: &mut Tx, organization: OrganizationId, new: NewSchedule) -> 
         .bind(new.cron.expression())
         .bind(new.cron.time_zone())
         .bind(ScheduleStatus::Active.as_str())
+        .bind(new.missed.as_str())
+        .bind(encode::bigint("jitter", new.jitter().as_secs())?)
+        .bind(first.map(moment))
         .fetch_one(tx.connection())
         .await
         .map_err(|source| match error::code(&source).as_deref() {
@@ -109,14 +117,23 @@ async fn set_status(
     status: ScheduleStatus,
 ) -> Result<Schedule> {
     lock(tx, organization, id, version).await?;
+    let mut next = None;
+    if status == ScheduleStatus::Active {
+        let present = schedule(tx, organization, id).await?;
+        next = match present.status {
+            ScheduleStatus::Active => present.next_run_at,
+            _ => present.cron.next_after(now(tx).await?),
+        };
+    }
     let query = tx.query(
-        "update schedule set status = $3, version = version + 1
+        "update schedule set status = $3, next_run_at = $4, version = version + 1
          where organization_id = $1 and id = $2 returning *",
     );
     let row = query
         .bind(organization.as_uuid())
         .bind(id.as_uuid())
         .bind(status.as_str())
+        .bind(next.map(moment))
         .fetch_one(tx.connection())
         .await
         .map_err(error::statement)?;
@@ -159,6 +176,16 @@ async fn lock(
     versions::unchanged(row, WHAT, version).map(|_| ())
 }
 
+/// The database's present moment.
+async fn now(tx: &mut Tx) -> Result<Timestamp> {
+    let row = tx
+        .query("select clock_timestamp() as now")
+        .fetch_one(tx.connection())
+        .await
+        .map_err(error::statement)?;
+    row.time("now")
+}
+
 fn decode(row: &PgRow) -> Result<Schedule> {
     let cron = CronExpression::new(&row.text("cron")?, &row.text("time_zone")?)
         .map_err(|source| error::corrupt("cron", source))?;
@@ -168,7 +195,10 @@ fn decode(row: &PgRow) -> Result<Schedule> {
         account: row.id("account_id")?,
         kind: row.parsed("kind")?,
         cron,
+        missed: row.parsed("missed")?,
+        jitter: Duration::from_secs(row.count("jitter")?),
         status: row.parsed("status")?,
+        next_run_at: row.time_opt("next_run_at")?,
         created_at: row.time("created_at")?,
         version: row.count("version")?,
     })

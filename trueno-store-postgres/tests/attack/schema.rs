@@ -7,7 +7,7 @@ use crate::support::ROLES;
 
 /// Tables that hold no tenant data, or what work across organizations looks it up by: neither app nor
 /// processor reads them. Any other has to be seeded, and is attacked in full.
-const SHARED: [&str; 14] = [
+const SHARED: [&str; 15] = [
     "schema_migration",
     "schema_info",
     "worker_session",
@@ -15,6 +15,7 @@ const SHARED: [&str; 14] = [
     "member_lookup",
     "exception_due",
     "audit_outbox",
+    "schedule_due",
     "worker_batch",
     "queue_organization",
     "queue_turn",

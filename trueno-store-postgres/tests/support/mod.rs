@@ -282,6 +282,12 @@ impl StoreHarness for Harness {
              where j.organization_id = waiting.organization_id and j.id = waiting.id",
             "update trueno.job_history
              set finished_at = finished_at - $1 * interval '1 microsecond'",
+            // With their due times, by the trigger.
+            "update trueno.schedule s set next_run_at = s.next_run_at - $1 * interval '1 microsecond'
+             from (
+                select organization_id, id from trueno.schedule for no key update skip locked
+             ) free
+             where s.organization_id = free.organization_id and s.id = free.id",
             "update trueno.queue_note set ready_at = ready_at - $1 * interval '1 microsecond'",
             "update trueno.queue_turn set turn = turn - $1 * interval '1 microsecond'",
             "update trueno.queue_lane set head_at = head_at - $1 * interval '1 microsecond',

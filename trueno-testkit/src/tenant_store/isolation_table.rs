@@ -159,6 +159,11 @@ pub const ISOLATION: &[(&str, Isolation)] = &[
         Isolation::Case("isolation_remove_schedule"),
     ),
     (
+        "Scheduling::due_schedules",
+        Isolation::Case("due_schedules_come_in_order_across_organizations"),
+    ),
+    ("Scheduling::fire", Isolation::Case("isolation_fire")),
+    (
         "AuditReads::audit_events",
         Isolation::Case("isolation_audit_events"),
     ),

@@ -37,6 +37,8 @@ pub mod recommendations;
 pub mod roles;
 pub mod scans;
 pub mod schedules;
+pub mod scheduling;
+pub mod scheduling_ends;
 mod twins;
 pub mod units;
 pub mod views;
@@ -273,6 +275,27 @@ macro_rules! for_each_tenant_store_case {
                 a_schedule_is_paused_resumed_and_removed,
                 a_change_of_an_old_schedule_is_a_conflict,
                 schedules_come_in_pages,
+            }
+            scheduling {
+                a_new_schedule_is_due_at_its_first_tick,
+                due_schedules_come_in_order_across_organizations,
+                a_due_tick_is_enqueued_with_its_event,
+                a_tick_fires_once,
+                of_concurrent_schedulers_one_fires,
+                a_tick_to_come_is_refused,
+                a_step_back_is_refused,
+                each_policy_has_its_way_with_missed_ticks,
+                ticks_that_all_run_wait_for_each_other,
+                a_dropped_fire_is_applied_or_not,
+                isolation_fire,
+            }
+            scheduling_ends {
+                a_paused_schedule_resumes_from_now_on,
+                what_is_removed_or_erased_fires_no_more,
+                a_tick_without_an_active_account_is_passed_over,
+                a_tick_beside_a_live_scan_is_passed_over,
+                a_tick_over_the_quota_is_passed_over,
+                a_refused_tick_changes_nothing,
             }
             audit_events {
                 audit_events_come_newest_first_and_stay,

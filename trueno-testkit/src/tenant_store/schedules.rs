@@ -1,8 +1,12 @@
 //! Schedules of scans.
 
+use std::time::Duration;
+
 use trueno_core::error::{ErrorKind, Result};
 use trueno_core::id::ScheduleId;
-use trueno_core::model::{CronExpression, NewSchedule, ScanKind, Schedule, ScheduleStatus};
+use trueno_core::model::{
+    CronExpression, MissedTicks, NewSchedule, ScanKind, Schedule, ScheduleStatus,
+};
 use trueno_core::port::PageRequest;
 
 use super::World;
@@ -38,18 +42,19 @@ async fn read(w: &World, tenant: &Tenant, id: ScheduleId) -> Result<Schedule> {
 pub async fn a_schedule_keeps_what_it_was_given(w: World) {
     let tenant = w.organization().await;
     let account = w.account(&tenant).await;
-    for (cron, zone, kind) in [
-        ("0 6 * * mon-fri", "Europe/Berlin", ScanKind::Inventory),
-        ("*/15 0-6,22-23 1,15 */2 7", "UTC", ScanKind::Cost),
-        (
-            "59 23 31 12 *",
-            "America/New_York",
-            ScanKind::Recommendation,
-        ),
-    ] {
+    let kinds = ScanKind::ALL.iter().zip(MissedTicks::ALL);
+    let crons = [
+        ("0 6 * * mon-fri", "Europe/Berlin"),
+        ("*/15 0-6,22-23 1,15 */2 7", "UTC"),
+        ("59 23 31 12 *", "America/New_York"),
+    ];
+    for ((cron, zone), (&kind, &missed)) in crons.into_iter().zip(kinds) {
         let cron = CronExpression::new(cron, zone).unwrap();
         let name = "Größe \u{1f30d}";
-        let new = NewSchedule::new(w.id(), name, account.id, kind, cron.clone()).unwrap();
+        let jitter = Duration::from_secs(3_600);
+        let new = NewSchedule::new(w.id(), name, account.id, kind, cron.clone())
+            .and_then(|new| new.with_missed(missed).with_jitter(jitter))
+            .unwrap();
         let before = w.now().await;
         let id = new.id;
         let made = w
@@ -64,7 +69,10 @@ pub async fn a_schedule_keeps_what_it_was_given(w: World) {
             name: name.to_owned(),
             account: account.id,
             kind,
+            next_run_at: cron.next_after(made.created_at),
             cron,
+            missed,
+            jitter,
             status: ScheduleStatus::Active,
             created_at: made.created_at,
             version: 1,
@@ -106,6 +114,7 @@ pub async fn a_schedule_is_paused_resumed_and_removed(w: World) {
     let account = w.account(&tenant).await;
     let mut now = w.schedule(&tenant, account.id).await;
     let other = w.schedule(&tenant, account.id).await;
+    let first = now.next_run_at;
     for status in [
         ScheduleStatus::Active,
         ScheduleStatus::Paused,
@@ -114,6 +123,10 @@ pub async fn a_schedule_is_paused_resumed_and_removed(w: World) {
     ] {
         let wanted = Schedule {
             status,
+            // Its first tick, or the first one from when it is resumed: weekdays at six, both of them.
+            next_run_at: (status == ScheduleStatus::Active)
+                .then_some(first)
+                .flatten(),
             version: now.version + 1,
             ..now.clone()
         };

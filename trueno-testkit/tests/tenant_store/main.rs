@@ -27,7 +27,7 @@ use trueno_testkit::suite::run;
 use trueno_testkit::tenant_store::{
     World, assignments, audit_events, counts, cursors, erase, exceptions, exceptions_end, filters,
     findings, isolation_of_lists, lapsing, lifecycle, limits, members, presence, recommendations,
-    roles,
+    roles, scheduling,
 };
 
 use planted::{Defect, Planted};
@@ -150,6 +150,18 @@ fn every_defect_of_exceptions_is_noticed() {
     noticed(
         Defect::LapsesEverything,
         lapsing::lapsing_crosses_organizations_and_keeps_to_its_limit,
+    );
+}
+
+#[test]
+fn every_defect_of_due_schedules_is_noticed() {
+    let fires = scheduling::a_due_tick_is_enqueued_with_its_event;
+    noticed(Defect::FiresNothing, fires);
+    noticed(Defect::FiresInSilence, fires);
+    noticed(Defect::FiresTwice, scheduling::a_tick_fires_once);
+    noticed(
+        Defect::ListsWhatIsFirst,
+        scheduling::due_schedules_come_in_order_across_organizations,
     );
 }
 

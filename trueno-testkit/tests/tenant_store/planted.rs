@@ -14,7 +14,8 @@ use trueno_core::model::{
     AuditEvent, EventDraft, Membership, NewOrganization, Organization, Resource, ResourceRef,
 };
 use trueno_core::port::{
-    AuditOutbox, FinishOutcome, Finished, Ingest, Lease, ReadView, TenantStore, UnitOfWork,
+    AuditOutbox, DuePosition, DueSchedule, FinishOutcome, Finished, Fire, Fired, Ingest, Lease,
+    ReadView, Scheduling, TenantStore, UnitOfWork,
 };
 
 use crate::reads::View;
@@ -32,6 +33,9 @@ pub(crate) enum Defect {
     CountsNothingBeyond,
     ErasesItsHistory,
     FiltersTagsByKey,
+    FiresInSilence,
+    FiresNothing,
+    FiresTwice,
     ForgetsTheLastChange,
     ForgetsWhatTheLedgerHas,
     KeepsMembers,
@@ -42,6 +46,7 @@ pub(crate) enum Defect {
     LeaksCounts,
     LeaksRows,
     LeavesThemAssigned,
+    ListsWhatIsFirst,
     LetsTheLastOwnerGo,
     LetsTheRequesterApprove,
     MakesGoneOnAnyLook,
@@ -130,6 +135,7 @@ impl AuditOutbox for Planted {
         let mut events = self.0.real.staged(limit).await?;
         match self.0.defect {
             Defect::LapsesInSilence => events.retain(|e| e.action != "exception.lapsed"),
+            Defect::FiresInSilence => events.retain(|e| e.action != "schedule.fired"),
             Defect::ErasesItsHistory => {
                 let memo = self.0.memo.lock();
                 events.retain(|event| !memo.erased.contains(&event.organization));
@@ -142,6 +148,29 @@ impl AuditOutbox for Planted {
     async fn forget(&self, events: &[AuditEventId]) -> Result<()> {
         self.0.memo.lock().forgotten.extend(events);
         self.0.real.forget(events).await
+    }
+}
+
+#[deny(clippy::missing_trait_methods)]
+#[async_trait]
+impl Scheduling for Planted {
+    async fn due_schedules(
+        &self,
+        after: Option<DuePosition>,
+        limit: usize,
+    ) -> Result<Vec<DueSchedule>> {
+        let after = after.filter(|_| self.0.defect != Defect::ListsWhatIsFirst);
+        self.0.real.due_schedules(after, limit).await
+    }
+
+    async fn fire(&self, fire: Fire) -> Result<Fired> {
+        if self.0.defect == Defect::FiresNothing {
+            return Ok(Fired::Enqueued);
+        }
+        match self.0.real.fire(fire).await? {
+            Fired::AlreadyFired if self.0.defect == Defect::FiresTwice => Ok(Fired::Enqueued),
+            fired => Ok(fired),
+        }
     }
 }
 

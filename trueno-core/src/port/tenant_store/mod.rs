@@ -18,6 +18,7 @@ mod outbox;
 mod resources;
 mod scans;
 mod schedules;
+mod scheduling;
 
 use async_trait::async_trait;
 
@@ -32,6 +33,9 @@ pub use outbox::AuditOutbox;
 pub use resources::{Presence, ResourceFilter, ResourceReads};
 pub use scans::{ScanFilter, ScanReads, ScanWrites};
 pub use schedules::{ScheduleReads, ScheduleWrites};
+pub use scheduling::{
+    DuePosition, DueSchedule, FIRED, Fire, Fired, MISSED, NotRun, PASSED_OVER, Scheduling, TickRun,
+};
 
 use super::{Enqueued, JobOutcome, Lease};
 use crate::access::OrgScope;
@@ -235,7 +239,7 @@ pub const CRASH_LOOPED: &str = "its workers vanished too many times";
 /// - **Cancel-safety**: dropping any future, view, unit of work or ingest leaves no transaction,
 ///   lock or context behind; a dropped commit or finish was applied or not.
 #[async_trait]
-pub trait TenantStore: AuditOutbox + Send + Sync + std::fmt::Debug {
+pub trait TenantStore: AuditOutbox + Scheduling + Send + Sync + std::fmt::Debug {
     /// The organizations that a user is a member of, for [`crate::access::authorize`].
     async fn memberships(&self, user: UserId) -> Result<Vec<Membership>>;
 

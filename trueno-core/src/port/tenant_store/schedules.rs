@@ -22,11 +22,14 @@ pub trait ScheduleReads {
 /// [`Denied`](crate::error::ErrorKind::Denied).
 #[async_trait]
 pub trait ScheduleWrites {
-    /// Adds a schedule, active. Its account must be there. An id in use fails with
+    /// Adds a schedule, active: its first tick is the first one after the store's present moment. Its
+    /// account must be there. An id in use fails with
     /// [`AlreadyExists`](crate::error::ErrorKind::AlreadyExists).
     async fn insert_schedule(&mut self, new: NewSchedule) -> Result<Schedule>;
 
-    /// Pauses or resumes a schedule. Setting the status that it has changes nothing but its version.
+    /// Pauses or resumes a schedule. Ticks of the pause are no missed ticks: a resumed one goes on with
+    /// the first tick after the store's present moment. Setting the status that it has changes nothing
+    /// but its version.
     async fn set_schedule_status(
         &mut self,
         id: ScheduleId,

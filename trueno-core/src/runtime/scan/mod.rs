@@ -12,3 +12,4 @@ pub use report::{
     ScanSummary, report,
 };
 pub use request::{JOB_KIND, RequestedScan, ScanRequest, request};
+pub(super) use request::{request_as, scan_job};

@@ -89,6 +89,31 @@ pub async fn request(
     ids: &IdSource,
     clock: &dyn Clock,
 ) -> Result<RequestedScan> {
+    request_as(
+        store,
+        scope,
+        wanted,
+        ScanKind::Inventory,
+        ids,
+        clock,
+        |scan| {
+            EventDraft::new("scan.requested", "scan", scan)
+                .with_target("cloud_account", wanted.account)
+        },
+    )
+    .await
+}
+
+/// Requests a scan of any kind, with the event that says why.
+pub(in crate::runtime) async fn request_as(
+    store: &dyn TenantStore,
+    scope: &OrgScope,
+    wanted: &ScanRequest,
+    kind: ScanKind,
+    ids: &IdSource,
+    clock: &dyn Clock,
+    event: impl FnOnce(ScanId) -> EventDraft,
+) -> Result<RequestedScan> {
     scope.require(Action::Scan)?;
     let (account, now) = (wanted.account, clock.now());
     let requested = RequestedScan {
@@ -101,12 +126,7 @@ pub async fn request(
         let message = format!("the account is {status}; verify the connection before a scan");
         return Err(Error::new(ErrorKind::InvalidTransition, message));
     }
-    let body = serde_json::json!({ "scan": requested.scan });
-    let payload = JobPayload {
-        version: PAYLOAD_VERSION,
-        body,
-    };
-    let job = NewJob::new(requested.job, wanted.job_kind.clone(), payload)?
+    let job = scan_job(requested.job, &wanted.job_kind, requested.scan)?
         .with_dedupe_key(&account.to_string())?;
     if let [Enqueued::Duplicate(_)] = work.enqueue(vec![job]).await?.as_slice() {
         work.rollback().await?;
@@ -117,11 +137,18 @@ pub async fn request(
         id: requested.scan,
         account,
         job: requested.job,
-        kind: ScanKind::Inventory,
+        kind,
     };
     work.insert_scan(new).await?;
-    let event = EventDraft::new("scan.requested", "scan", requested.scan)
-        .with_target("cloud_account", account);
-    work.commit(event).await?;
+    work.commit(event(requested.scan)).await?;
     Ok(requested)
+}
+
+/// The job that runs a scan.
+pub(in crate::runtime) fn scan_job(job: JobId, kind: &JobKind, scan: ScanId) -> Result<NewJob> {
+    let payload = JobPayload {
+        version: PAYLOAD_VERSION,
+        body: serde_json::json!({ "scan": scan }),
+    };
+    NewJob::new(job, kind.clone(), payload)
 }

@@ -12,7 +12,8 @@ use trueno_core::error::Result;
 use trueno_core::id::{AuditEventId, UserId};
 use trueno_core::model::{AuditEvent, EventDraft, Membership, NewOrganization, Organization};
 use trueno_core::port::{
-    AuditOutbox, FinishOutcome, Finished, Ingest, Lease, ReadView, TenantStore, UnitOfWork,
+    AuditOutbox, DuePosition, DueSchedule, FinishOutcome, Finished, Fire, Fired, Ingest, Lease,
+    ReadView, Scheduling, TenantStore, UnitOfWork,
 };
 
 use super::FaultPlan;
@@ -58,6 +59,25 @@ impl AuditOutbox for FaultyStore {
     async fn forget(&self, events: &[AuditEventId]) -> Result<()> {
         self.plan
             .through("tenant_store.forget", self.real.forget(events))
+            .await
+    }
+}
+
+#[deny(clippy::missing_trait_methods)]
+#[async_trait]
+impl Scheduling for FaultyStore {
+    async fn due_schedules(
+        &self,
+        after: Option<DuePosition>,
+        limit: usize,
+    ) -> Result<Vec<DueSchedule>> {
+        let call = self.real.due_schedules(after, limit);
+        self.plan.through("scheduling.due_schedules", call).await
+    }
+
+    async fn fire(&self, fire: Fire) -> Result<Fired> {
+        self.plan
+            .through("scheduling.fire", self.real.fire(fire))
             .await
     }
 }
