@@ -5,6 +5,7 @@
 //! | `GET /healthz` | anybody | `ok` |
 //! | `GET /openapi.json` | anybody | every JSON route, in full: [`openapi_document`] |
 //! | `/v1/…` | a member whose role allows it | JSON |
+//! | `POST /v1/system/tick` | whoever has the system's token, where there is one | what was fired, as JSON |
 //! | `GET /` | a member | the page of the organization's latest scan |
 //! | `GET /scans/{id}` | a member | the page of one scan |
 //! | `GET /style.css` | anybody | the pages' one style sheet |
@@ -56,10 +57,11 @@ mod state;
 
 pub use api::{
     AccountItem, ChangeItem, CommentItem, ConnectedAccount, CountItem, EventItem, ExceptionItem,
-    FindingItem, FindingList, List, MemberItem, ProbeItem, RecommendationItem, RequestedScanItem,
-    ResourceItem, ScanItem, ScheduleItem, VerifiedAccount, openapi_document,
+    FindingItem, FindingList, List, MemberItem, NextRuns, ProbeItem, RecommendationItem,
+    RequestedScanItem, ResourceItem, ScanItem, ScheduleItem, TickItem, VerifiedAccount,
+    openapi_document,
 };
 pub use authenticator::{FixedIdentity, LocalToken};
 pub use loopback::{LoopbackOnly, loopback_only};
 pub use routes::router;
-pub use state::HttpState;
+pub use state::{HttpState, SystemToken};

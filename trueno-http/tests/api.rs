@@ -316,6 +316,21 @@ async fn bad_input_is_refused_by_its_name_and_changes_nothing() {
             r#"{"name":"n","account":"0192f0c1-2345-7890-abcd-0123456789ab","cron":"0 6 * * *","time_zone":"Mars/North"}"#,
             "time_zone",
         ),
+        (
+            &"/v1/schedules".to_owned(),
+            r#"{"name":"n","account":"0192f0c1-2345-7890-abcd-0123456789ab","cron":"0 6 31 2 *","time_zone":"UTC"}"#,
+            "never fires",
+        ),
+        (
+            &"/v1/schedules".to_owned(),
+            r#"{"name":"n","account":"0192f0c1-2345-7890-abcd-0123456789ab","cron":"0 6 * * *","time_zone":"UTC","missed":"all"}"#,
+            "missed",
+        ),
+        (
+            &"/v1/schedules".to_owned(),
+            r#"{"name":"n","account":"0192f0c1-2345-7890-abcd-0123456789ab","cron":"0 6 * * *","time_zone":"UTC","jitter_seconds":3601}"#,
+            "jitter",
+        ),
     ] {
         api.json("POST", path, None, body)
             .await

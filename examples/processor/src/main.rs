@@ -1,5 +1,5 @@
 //! A processor of Trueno jobs on Postgres: scans the accounts that the organizations of the store
-//! connected, with leases, until it is told to stop.
+//! connected, with leases, and fires their schedules, until it is told to stop.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -14,13 +14,13 @@ use trueno_core::check::Engine;
 use trueno_core::clock::SystemClock;
 use trueno_core::id::IdSource;
 use trueno_core::runtime::scan::{ScanConfig, ScanHandler};
-use trueno_core::runtime::{Processor, ProcessorConfig};
+use trueno_core::runtime::{Processor, ProcessorConfig, Scheduler, SchedulerConfig};
 use trueno_server::output::out;
 use trueno_server::signals::stop_token;
 use trueno_server::{keys, program};
 use trueno_store_postgres::{PostgresConfig, PostgresStore};
 
-/// Runs the scans that are requested of a Postgres store, until Ctrl-C.
+/// Runs the scans that are requested of a Postgres store, and fires its schedules, until Ctrl-C.
 #[derive(Debug, Parser)]
 #[command(name = "trueno-processor", version, max_term_width = 100)]
 struct Args {
@@ -33,6 +33,9 @@ struct Args {
     /// Scans at the same time.
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..))]
     concurrency: u16,
+    /// Leave the schedules that are due to other processors and servers.
+    #[arg(long)]
+    no_schedules: bool,
 }
 
 fn main() -> ExitCode {
@@ -55,16 +58,15 @@ async fn run(args: Args) -> Result<ExitCode> {
     let name = format!("trueno-processor {}", std::process::id());
     let config = ProcessorConfig::new(&name).with_concurrency(args.concurrency.into());
     let handlers: Vec<Arc<dyn trueno_core::runtime::JobHandler>> = vec![Arc::new(handler)];
-    let processor = Processor::new(
-        store.clone(),
-        store,
-        handlers,
-        config,
-        clock,
-        IdSource::random(),
-    )?;
+    let ids = IdSource::random();
+    let scheduler = Scheduler::new(store.clone(), SchedulerConfig::default(), ids.clone())?;
+    let processor = Processor::new(store.clone(), store, handlers, config, clock, ids)?;
     let stop = stop_token()?;
     out("takes scans; Ctrl-C stops it\n")?;
-    processor.run(stop).await;
+    if args.no_schedules {
+        processor.run(stop).await;
+    } else {
+        tokio::join!(processor.run(stop.clone()), scheduler.run(stop));
+    }
     Ok(ExitCode::SUCCESS)
 }

@@ -146,6 +146,13 @@ pub(crate) struct ServeArgs {
     /// The loopback address to listen on.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     pub(crate) listen: SocketAddr,
+    /// Fire the schedules that are due. Any number of servers and processors may.
+    #[arg(long)]
+    pub(crate) schedules: bool,
+    /// Fire them when somebody calls POST /v1/system/tick with the token in this file: one of at least
+    /// 32 characters, readable by its owner alone.
+    #[arg(long, value_name = "FILE", env = "TRUENO_TICK_TOKEN_FILE")]
+    pub(crate) tick_token_file: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) checks: CheckArgs,
     #[command(flatten)]

@@ -1,17 +1,14 @@
 //! The key file on disk.
 
 use std::fs::OpenOptions;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow};
 use trueno_core::vault::{Key, KeyFile};
-use zeroize::Zeroizing;
 
 use crate::output::note;
-
-/// A key file is text of a few lines: more than this is something else.
-const MAX_BYTES: u64 = 64 * 1024;
+use crate::private;
 
 /// Where the key file is: given, or under the user's configuration folder.
 ///
@@ -92,29 +89,7 @@ fn create(path: &Path, key: &Key) -> std::io::Result<()> {
 
 fn read(path: &Path) -> Result<Option<KeyFile>> {
     let named = || format!("key file {}", path.display());
-    let mut file = match std::fs::File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error).with_context(named),
-    };
-    let meta = file.metadata().with_context(named)?;
-    if !meta.is_file() || meta.len() > MAX_BYTES {
-        bail!("{}: is not a key file", named());
-    }
-    #[cfg(unix)]
-    {
-        let mode = std::os::unix::fs::MetadataExt::mode(&meta) & 0o777;
-        if mode & 0o177 != 0 {
-            bail!(
-                "{}: its mode {mode:03o} is wider than 600; others could read the keys. \
-                 Mend it with: chmod 600 {}",
-                named(),
-                path.display()
-            );
-        }
-    }
-    let mut text = Zeroizing::new(String::new());
-    file.read_to_string(&mut text)
-        .with_context(|| format!("{}: is not text", named()))?;
-    KeyFile::parse(&text).with_context(named).map(Some)
+    private::read("key file", path)?
+        .map(|text| KeyFile::parse(&text).with_context(named))
+        .transpose()
 }

@@ -4,5 +4,6 @@
 pub mod keys;
 pub mod logs;
 pub mod output;
+pub mod private;
 pub mod program;
 pub mod signals;

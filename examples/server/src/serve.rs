@@ -10,10 +10,12 @@ use tokio_util::sync::CancellationToken;
 use trueno_aws::AwsScanner;
 use trueno_core::check::Engine;
 use trueno_core::clock::SystemClock;
+use trueno_core::id::IdSource;
+use trueno_core::runtime::{Scheduler, SchedulerConfig};
 use trueno_http::{HttpState, LocalToken};
-use trueno_server::keys;
 use trueno_server::output::out;
 use trueno_server::signals::stop_token;
+use trueno_server::{keys, private};
 
 use crate::cli::{ServeArgs, StoreUrl};
 use crate::local::Local;
@@ -28,6 +30,11 @@ const GRACE: Duration = Duration::from_secs(2);
 pub(crate) async fn run(args: &ServeArgs) -> Result<ExitCode> {
     check(args)?;
     let engine = engine(&args.checks)?;
+    let tick_token = args
+        .tick_token_file
+        .as_deref()
+        .map(private::token)
+        .transpose()?;
     // The port is taken before anything is scanned: a server that cannot serve leaves nothing behind.
     let listener = TcpListener::bind(args.listen).await.with_context(|| {
         format!(
@@ -44,9 +51,21 @@ pub(crate) async fn run(args: &ServeArgs) -> Result<ExitCode> {
     // To whoever started this alone: it is in no log and no file.
     let page = format!("page: http://{address}/?token={}\n", authenticator.expose());
     let token = format!("token: {}\n", authenticator.expose());
-    let router = trueno_http::router(state(args, &stores, authenticator)?)
-        .layer(trueno_http::loopback_only());
+    let scheduler = Arc::new(Scheduler::new(
+        stores.tenants.clone(),
+        SchedulerConfig::default(),
+        IdSource::random(),
+    )?);
+    let mut state = state(args, &stores, authenticator)?;
+    if let Some(token) = tick_token {
+        state = state.with_system_tick(scheduler.clone(), token);
+    }
+    let router = trueno_http::router(state).layer(trueno_http::loopback_only());
     let served = stop.clone();
+    let firing = args.schedules.then(|| {
+        let stop = stop.clone();
+        tokio::spawn(async move { scheduler.run(stop).await })
+    });
     let mut server = tokio::spawn(async move {
         axum::serve(listener, router)
             .with_graceful_shutdown(served.cancelled_owned())
@@ -78,6 +97,10 @@ pub(crate) async fn run(args: &ServeArgs) -> Result<ExitCode> {
         () = stop.cancelled() => Ok(()),
     };
     let _ended_by_itself = tokio::time::timeout(GRACE, server).await.is_ok();
+    if let Some(firing) = firing {
+        stop.cancel();
+        firing.await?;
+    }
     ended.map(|()| ExitCode::SUCCESS)
 }
 

@@ -201,9 +201,9 @@ impl Scheduler {
             let (is_last, last) = (page.len() < wanted, page.last().map(DueSchedule::position));
             left -= page.len().min(left);
             page.retain(|due| !self.is_left_alone(due));
-            let mut answers = stream::iter(&page)
+            let mut answers = stream::iter(page)
                 .take_until(Box::pin(shutdown.cancelled()))
-                .map(|due| self.fire_logged(due))
+                .map(async |due| self.fire_logged(&due).await)
                 .buffer_unordered(self.config.concurrency);
             while let Some(answer) = answers.next().await {
                 report.enqueued += answer.enqueued;

@@ -10,6 +10,7 @@ mod resources;
 mod scans;
 mod schedules;
 mod schema;
+mod system;
 
 use axum::Json;
 use serde::{Deserialize, Serialize};
@@ -31,7 +32,8 @@ pub use findings::{
 pub use members::MemberItem;
 pub use resources::ResourceItem;
 pub use scans::{RequestedScanItem, ScanItem};
-pub use schedules::ScheduleItem;
+pub use schedules::{NextRuns, ScheduleItem};
+pub use system::TickItem;
 
 /// One page of a list.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -76,10 +78,15 @@ impl Modify for Bearer {
                  organization, for members of several.",
             ))
             .build();
-        document
-            .components
-            .get_or_insert_default()
-            .add_security_scheme("bearer", SecurityScheme::Http(scheme));
+        let system = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .description(Some(
+                "The token that the server was given for whoever operates it.",
+            ))
+            .build();
+        let components = document.components.get_or_insert_default();
+        components.add_security_scheme("bearer", SecurityScheme::Http(scheme));
+        components.add_security_scheme("system", SecurityScheme::Http(system));
     }
 }
 
@@ -113,11 +120,13 @@ pub(crate) fn routes() -> (axum::Router<HttpState>, OpenApi) {
             schedules::change,
             schedules::remove
         ))
+        .routes(routes!(schedules::runs, schedules::trigger))
         .routes(routes!(members::list))
         .routes(routes!(members::set, members::remove))
         .routes(routes!(audit::list))
         .routes(routes!(organization::export))
         .routes(routes!(organization::erase))
+        .routes(routes!(system::tick))
         .routes(routes!(openapi))
         .split_for_parts();
     for item in document.paths.paths.values_mut() {

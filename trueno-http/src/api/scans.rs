@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use trueno_core::id::{CloudAccountId, JobId, ScanId};
 use trueno_core::model::Scan;
 use trueno_core::port::ScanFilter;
-use trueno_core::runtime::scan::{self, ScanReport, ScanRequest, ScanSummary};
+use trueno_core::runtime::scan::{self, RequestedScan, ScanReport, ScanRequest, ScanSummary};
 use utoipa::ToSchema;
 
 use super::List;
@@ -98,21 +98,25 @@ pub(super) async fn request(
     State(state): State<HttpState>,
     member: Member<acts::Scan>,
     IdInPath(account): IdInPath<CloudAccountId>,
-) -> Result<
-    (
-        StatusCode,
-        [(HeaderName, String); 1],
-        Json<RequestedScanItem>,
-    ),
-    Problem,
-> {
+) -> Result<Accepted, Problem> {
     let (store, scope) = (member.store.as_ref(), &member.scope);
     let wanted = ScanRequest::new(account);
     let requested = scan::request(store, scope, &wanted, &state.ids, state.clock.as_ref()).await?;
+    Ok(accepted(requested))
+}
+
+/// The answer to whoever requested a scan.
+pub(super) type Accepted = (
+    StatusCode,
+    [(HeaderName, String); 1],
+    Json<RequestedScanItem>,
+);
+
+pub(super) fn accepted(requested: RequestedScan) -> Accepted {
     let answer = RequestedScanItem {
         scan: requested.scan,
         job: requested.job,
     };
     let location = [(LOCATION, format!("/v1/scans/{}", requested.scan))];
-    Ok((StatusCode::ACCEPTED, location, Json(answer)))
+    (StatusCode::ACCEPTED, location, Json(answer))
 }

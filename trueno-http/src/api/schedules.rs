@@ -1,17 +1,21 @@
 //! Schedules.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use trueno_core::error::Error;
 use trueno_core::id::{CloudAccountId, ScheduleId};
 use trueno_core::model::{
-    CronExpression, NewSchedule, ScanKind, Schedule, ScheduleStatus, Version,
+    CronExpression, MissedTicks, NewSchedule, ScanKind, Schedule, ScheduleStatus, Version,
 };
 use trueno_core::runtime::schedules;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
+use super::scans::{Accepted, RequestedScanItem, accepted};
 use super::{List, schema};
 use crate::HttpState;
 use crate::extract::{
@@ -37,9 +41,16 @@ pub struct ScheduleItem {
     pub cron: String,
     /// The IANA time zone that `cron` is read in.
     pub time_zone: String,
+    /// What becomes of ticks that nothing fired in time.
+    #[schema(schema_with = schema::missed_ticks)]
+    pub missed: MissedTicks,
+    /// How many seconds after its tick a scan begins at the most.
+    pub jitter_seconds: u64,
     /// Whether it is followed.
     #[schema(schema_with = schema::schedule_status)]
     pub status: ScheduleStatus,
+    /// The tick that is due next, before the jitter; `null` while it is paused.
+    pub next_run_at: Option<Timestamp>,
     /// When it was made.
     pub created_at: Timestamp,
     /// Counts changes; the `ETag` of the schedule.
@@ -55,7 +66,10 @@ impl From<Schedule> for ScheduleItem {
             kind: schedule.kind,
             cron: schedule.cron.expression().to_owned(),
             time_zone: schedule.cron.time_zone().to_owned(),
+            missed: schedule.missed,
+            jitter_seconds: schedule.jitter.as_secs(),
             status: schedule.status,
+            next_run_at: schedule.next_run_at,
             created_at: schedule.created_at,
             version: schedule.version,
         }
@@ -75,6 +89,12 @@ pub(super) struct ScheduleBody {
     cron: String,
     /// The IANA time zone that `cron` is read in.
     time_zone: String,
+    /// What becomes of ticks that nothing fired in time: `run_once` unless told.
+    #[schema(schema_with = schema::missed_ticks)]
+    missed: Option<String>,
+    /// How many seconds after its tick a scan may begin, so that not all begin together: 0 to 3600, 0
+    /// unless told.
+    jitter_seconds: Option<u64>,
 }
 
 /// What to change of a schedule.
@@ -115,8 +135,14 @@ pub(super) async fn create(
     let cron = CronExpression::new(&body.cron, &body.time_zone)?;
     let id = state.ids.next(state.clock.now());
     let new = NewSchedule::new(id, &body.name, account, ScanKind::Inventory, cron);
+    let mut new = named("name", new)?;
+    if let Some(missed) = &body.missed {
+        new = new.with_missed(named("missed", missed.parse())?);
+    }
+    let jitter = Duration::from_secs(body.jitter_seconds.unwrap_or(0));
+    let new = named("jitter_seconds", new.with_jitter(jitter))?;
     let (store, scope) = (member.store.as_ref(), &member.scope);
-    let schedule = schedules::create(store, scope, named("name", new)?).await?;
+    let schedule = schedules::create(store, scope, new).await?;
     Ok((
         StatusCode::CREATED,
         Versioned(schedule.version, schedule.into()),
@@ -134,6 +160,62 @@ pub(super) async fn one(
 ) -> Result<Versioned<ScheduleItem>, Problem> {
     let schedule = member.view().await?.schedule(id).await?;
     Ok(Versioned(schedule.version, schedule.into()))
+}
+
+/// When a schedule fires.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct NextRuns {
+    /// Its next ticks, before the jitter, in order. None while it is paused.
+    pub items: Vec<Timestamp>,
+}
+
+/// How many runs.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct RunsQuery {
+    /// How many: 1 to 100, 10 unless told.
+    #[param(value_type = Option<u64>)]
+    limit: Option<String>,
+}
+
+/// Lists when a schedule fires next.
+#[utoipa::path(get, path = "/v1/schedules/{id}/runs", tag = "schedules",
+    params(("id" = uuid::Uuid, Path, description = "The schedule"), RunsQuery), responses(
+    (status = OK, description = "The next ticks", body = NextRuns),
+))]
+pub(super) async fn runs(
+    member: Member<acts::Read>,
+    IdInPath(id): IdInPath<ScheduleId>,
+    Query(query): Query<RunsQuery>,
+) -> Result<Json<NextRuns>, Problem> {
+    let limit = query.limit.as_deref().map_or(Ok(10), str::parse::<usize>);
+    let limit = limit
+        .ok()
+        .filter(|limit| (1..=CronExpression::MOST_RUNS).contains(limit));
+    let limit = limit.ok_or_else(|| Error::invalid("limit", "needs to be 1 to 100"))?;
+    let schedule = member.view().await?.schedule(id).await?;
+    let items = schedule.next_run_at.map_or_else(Vec::new, |next| {
+        let later = schedule.cron.next_runs(next, limit - 1);
+        std::iter::once(next).chain(later).collect()
+    });
+    Ok(Json(NextRuns { items }))
+}
+
+/// Requests the scan of a schedule now, paused or not. Its ticks stay as they are.
+#[utoipa::path(post, path = "/v1/schedules/{id}/runs", tag = "schedules",
+    params(("id" = uuid::Uuid, Path, description = "The schedule")), responses(
+    (status = ACCEPTED, description = "The scan waits for a processor", body = RequestedScanItem),
+))]
+pub(super) async fn trigger(
+    State(state): State<HttpState>,
+    member: Member<acts::Scan>,
+    IdInPath(id): IdInPath<ScheduleId>,
+) -> Result<Accepted, Problem> {
+    let (store, scope) = (member.store.as_ref(), &member.scope);
+    let clock = state.clock.as_ref();
+    let requested = schedules::trigger(store, scope, id, &state.ids, clock).await?;
+    Ok(accepted(requested))
 }
 
 /// Pauses or resumes a schedule.

@@ -22,6 +22,7 @@ text_enums! {
     account_status: AccountStatus;
     exception_status: ExceptionStatus;
     finding_status: FindingStatus;
+    missed_ticks: MissedTicks;
     provider: Provider;
     role: Role;
     scan_kind: ScanKind;

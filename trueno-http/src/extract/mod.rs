@@ -4,6 +4,7 @@ mod body;
 mod credentials;
 mod member;
 mod query;
+mod system;
 mod version;
 
 use std::str::FromStr;
@@ -17,6 +18,7 @@ pub(crate) use body::JsonBody;
 pub(crate) use credentials::{COOKIE_NAME, credentials};
 pub(crate) use member::{Member, acts};
 pub(crate) use query::{Query, list_query, named, page, parsed};
+pub(crate) use system::System;
 pub(crate) use version::{IfMatch, Versioned, precondition};
 
 use crate::problem::Problem;

@@ -18,6 +18,8 @@ pub(crate) struct Case {
     pub(crate) body: fn(&Ids) -> Value,
     /// The version that `If-Match` names, for operations that want one.
     pub(crate) version: fn(&Ids) -> Option<u64>,
+    /// For whoever operates the server: no member gets in.
+    pub(crate) system: bool,
     /// Names a user, of whom nobody knows whether there is one: no id of a tenant's.
     pub(crate) names_anybody: bool,
 }
@@ -50,6 +52,7 @@ const fn case(method: &'static str, path: &'static str, action: Action) -> Case 
         query: |_| String::new(),
         body: |_| Value::Null,
         version: |_| None,
+        system: false,
         names_anybody: false,
     }
 }
@@ -215,6 +218,19 @@ pub(crate) const CASES: &[Case] = &[
         id: |ids| ids.schedule.to_string(),
         version: |_| Some(1),
         ..case("DELETE", "/v1/schedules/{id}", Action::ManageSchedules)
+    },
+    Case {
+        id: |ids| ids.schedule.to_string(),
+        ..case("GET", "/v1/schedules/{id}/runs", Action::Read)
+    },
+    Case {
+        id: |ids| ids.schedule.to_string(),
+        ..case("POST", "/v1/schedules/{id}/runs", Action::Scan)
+    },
+    Case {
+        action: None,
+        system: true,
+        ..case("POST", "/v1/system/tick", Action::Read)
     },
     case("GET", "/v1/members", Action::Read),
     Case {

@@ -25,11 +25,11 @@ use trueno_core::port::{
     claim_leases,
 };
 use trueno_core::runtime::scan::{JOB_KIND, ScanRequest, request};
-use trueno_core::runtime::{findings, organizations, schedules};
+use trueno_core::runtime::{Scheduler, SchedulerConfig, findings, organizations, schedules};
 use trueno_core::state::cloud_account::AccountEvent;
 use trueno_core::state::scan::ScanEvent;
 use trueno_core::vault::{Key, KeyFile};
-use trueno_http::{HttpState, router};
+use trueno_http::{HttpState, SystemToken, router};
 use trueno_store_memory::MemoryStore;
 use trueno_testkit::clock::ManualClock;
 use trueno_testkit::fixtures::{self, coverage, finding, resource, task};
@@ -147,7 +147,14 @@ impl World {
         let state = HttpState::new(store.clone(), Arc::new(TokenIsUser), clock.shared())
             .with_ids(ids.clone())
             .with_keys(Arc::new(keys))
-            .with_scanners(vec![Arc::new(scanner())]);
+            .with_scanners(vec![Arc::new(scanner())])
+            .with_system_tick(
+                Arc::new(
+                    Scheduler::new(store.clone(), SchedulerConfig::default(), ids.clone()).unwrap(),
+                ),
+                SystemToken::new("the token of whoever operates it".replace(' ', "-").into())
+                    .unwrap(),
+            );
         let maker = Maker {
             store: store.clone(),
             clock: clock.clone(),

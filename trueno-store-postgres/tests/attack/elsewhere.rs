@@ -7,7 +7,7 @@ use super::worlds::Worlds;
 
 /// Functions whose answers depend on other organizations by design, the columns of others that may
 /// be in them, and why. A function that is not here has to answer as if there were no others.
-pub(crate) const ACROSS: [(&str, &[&str]); 9] = [
+pub(crate) const ACROSS: [(&str, &[&str]); 11] = [
     // A worker takes whatever is due: the claim, as its lease has it.
     ("claim", &["job."]),
     // Authentication asks on behalf of a user whom it knows.
@@ -25,6 +25,10 @@ pub(crate) const ACROSS: [(&str, &[&str]); 9] = [
     ("recover_expired", &[]),
     // How many exceptions whose time ran out were ended, whosever they are.
     ("lapse_exceptions", &[]),
+    // A scheduler works out the ticks of whatever is due.
+    ("due_schedules", &["schedule."]),
+    // What became of a tick that it was given.
+    ("fire_schedule", &[]),
 ];
 
 /// What numbers are.

@@ -152,6 +152,7 @@ async fn play(notices: &Notices) {
         tenant_store::presence::what_comes_back_is_the_same,
         tenant_store::scans::cancelling_a_waiting_job_ends_its_scan,
         tenant_store::schedules::a_schedule_is_paused_resumed_and_removed,
+        tenant_store::scheduling::a_tick_fires_once,
     }
     let _ = notices.take();
     join_all(plays).await;

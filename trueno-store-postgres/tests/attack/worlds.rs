@@ -20,6 +20,9 @@ const KEPT: &str = "
     insert into exception_due (organization_id, exception_id, expires_at)
         select organization_id, id, expires_at from finding_exception
         where organization_id = '@' and status in ('requested', 'approved');
+    insert into schedule_due (organization_id, schedule_id, due_at)
+        select organization_id, id, next_run_at from schedule
+        where organization_id = '@' and next_run_at is not null;
     insert into audit_outbox (organization_id, event_id)
         select organization_id, id from audit_staged where organization_id = '@' order by id;
     insert into queue_organization (organization_id, max_running, max_live, live, running)

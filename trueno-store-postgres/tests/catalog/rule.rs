@@ -62,7 +62,7 @@ pub(crate) const PRELUDE: &str = r#"
 with home (oid) as (select 'trueno'::regnamespace::oid),
 lookup (name) as (
     values ('member_lookup'), ('exception_due'), ('audit_outbox'), ('queue_organization'),
-        ('queue_turn'), ('queue_lane'), ('queue_key'), ('queue_note')
+        ('queue_turn'), ('queue_lane'), ('queue_key'), ('queue_note'), ('schedule_due')
 ),
 shared (name) as (
     values ('schema_migration'), ('schema_info'), ('worker_session'), ('context_key'),

@@ -208,6 +208,11 @@ pub(crate) async fn injected_sql_sees_and_becomes_no_other_organization(way: Way
             "select trueno.lapse_exceptions(now(), 1, array[]::uuid[])".to_owned(),
             FORBIDDEN,
         ),
+        ("select * from trueno.schedule_due".to_owned(), FORBIDDEN),
+        (
+            "select * from trueno.due_schedules(null, null, null, 10)".to_owned(),
+            FORBIDDEN,
+        ),
         (
             "select trueno.fold_finding_counts(gen_random_uuid())".to_owned(),
             FORBIDDEN,
