@@ -49,3 +49,28 @@ pub fn token(path: &Path) -> Result<SystemToken> {
     let text = read("token file", path)?.ok_or_else(|| anyhow!("{}: not there", named()))?;
     SystemToken::new(text.trim().to_owned().into()).with_context(named)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn a_token_is_taken_from_a_file_that_only_its_owner_reads() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("token");
+        let refused = |about: &str| {
+            let error = format!("{:#}", token(&path).unwrap_err());
+            assert!(error.contains(about), "{about:?} is not in {error:?}");
+        };
+        refused("not there");
+        std::fs::write(&path, "0123456789abcdef0123456789abcdef\n").unwrap();
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o640)).unwrap();
+        refused("chmod 600");
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
+        token(&path).unwrap();
+        std::fs::write(&path, "too short").unwrap();
+        refused("32 visible ASCII");
+    }
+}

@@ -55,6 +55,7 @@ pub struct Schedule {
     pub missed: MissedTicks,
     /// How far apart the runs of one tick may lie: each run begins up to so long after its tick, by
     /// [`jitter_offset`](crate::state::schedule::jitter_offset).
+    #[serde(rename = "jitter_seconds", with = "whole_seconds")]
     pub jitter: Duration,
     /// Whether it is followed.
     pub status: ScheduleStatus,
@@ -65,6 +66,21 @@ pub struct Schedule {
     pub created_at: Timestamp,
     /// Counts what members change of this row. A tick that fires moves `next_run_at` and nothing else.
     pub version: Version,
+}
+
+/// A jitter as JSON has it: a number of seconds.
+mod whole_seconds {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(jitter: &Duration, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_u64(jitter.as_secs())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+        u64::deserialize(from).map(Duration::from_secs)
+    }
 }
 
 /// A schedule about to be made: active.

@@ -24,7 +24,7 @@
 //! # });
 //! ```
 //!
-//! Methods are named `port.method`: `job_queue.…`, `tenant_store.…` (the outbox's too), and what
+//! Methods are named `port.method`: `job_queue.…`, `tenant_store.…` (the outbox's too), `scheduling.…`, and what
 //! the store opens as `read_view.…`, `unit_of_work.…` and `ingest.…`; `cloud_scanner.…`,
 //! `scan_session.scan`, and `scan_stream.next` for each page.
 

@@ -22,7 +22,8 @@ use crate::text::text_enum;
 ///   ([`InvalidInput`](crate::error::ErrorKind::InvalidInput)), whatever a scheduler's own clock says.
 /// - **Never stuck**: what cannot run (its account is not active, a scan of it is queued or runs, the
 ///   organization has as many jobs as it may) is passed over with an event that says why.
-/// - **Neither waits**: what another transaction has locked is answered as [`Fired::Busy`].
+/// - **No long waits**: what another transaction has locked is answered as [`Fired::Busy`], at once or
+///   within a few seconds.
 /// - The actor of the scan and of the event is the schedule. Members' versions of it stay as they are.
 /// - **Cancel-safety**: a dropped `fire` was applied or not.
 #[async_trait]
