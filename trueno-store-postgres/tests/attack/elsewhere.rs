@@ -7,7 +7,7 @@ use super::worlds::Worlds;
 
 /// Functions whose answers depend on other organizations by design, the columns of others that may
 /// be in them, and why. A function that is not here has to answer as if there were no others.
-pub(crate) const ACROSS: [(&str, &[&str]); 11] = [
+pub(crate) const ACROSS: [(&str, &[&str]); 12] = [
     // A worker takes whatever is due: the claim, as its lease has it.
     ("claim", &["job."]),
     // Authentication asks on behalf of a user whom it knows.
@@ -23,6 +23,8 @@ pub(crate) const ACROSS: [(&str, &[&str]); 11] = [
     ("pause_organization", &[]),
     // How many jobs of sessions that are over were taken back, whosever they are.
     ("recover_expired", &[]),
+    // How many jobs that ended long ago were forgotten, whosever they were.
+    ("forget_finished", &[]),
     // How many exceptions whose time ran out were ended, whosever they are.
     ("lapse_exceptions", &[]),
     // A scheduler works out the ticks of whatever is due.
