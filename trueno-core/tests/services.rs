@@ -75,7 +75,7 @@ impl World {
     async fn member(&self, role: Role) -> UserId {
         let user = self.id();
         let scope = self.owner(Action::ManageMembers).await;
-        organizations::set_member(&*self.store, &scope, user, role)
+        organizations::add_member(&*self.store, &scope, user, role)
             .await
             .unwrap();
         user

@@ -213,6 +213,53 @@ async fn who_changes_a_row_says_which_version_it_read() {
 }
 
 #[tokio::test]
+async fn a_member_is_added_changed_and_removed_by_the_version_that_was_read() {
+    let api = Api::scanned().await;
+    let user = "0190a0a0-0000-7000-8000-000000000001";
+    let path = format!("/v1/members/{user}");
+    let body = format!(r#"{{"user":"{user}","role":"analyst"}}"#);
+    assert_eq!(api.get(&path).await.status, 404);
+    let added = api.json("POST", "/v1/members", None, &body).await;
+    assert_eq!(
+        (added.status.as_u16(), added.etag().as_str()),
+        (201, "\"1\"")
+    );
+    let again = api.json("POST", "/v1/members", None, &body).await;
+    again.is_problem(409, "member");
+    let unknown = r#"{"user":"nobody","role":"analyst"}"#;
+    let unknown = api.json("POST", "/v1/members", None, unknown).await;
+    unknown.is_problem(400, "user");
+
+    let viewer = r#"{"role":"viewer"}"#;
+    for (method, body) in [("PATCH", viewer), ("DELETE", "")] {
+        let blind = api.json(method, &path, None, body).await;
+        blind.is_problem(428, "If-Match");
+        let stale = api.json(method, &path, Some("\"99\""), body).await;
+        stale.is_problem(412, "read it again");
+    }
+    assert_eq!(api.get(&path).await.etag(), added.etag(), "as it was");
+    let changed = api.json("PATCH", &path, Some("\"1\""), viewer).await;
+    assert_eq!(
+        (changed.status.as_u16(), changed.etag().as_str()),
+        (200, "\"2\"")
+    );
+    let read = api.get(&path).await;
+    assert_eq!(read.etag(), changed.etag());
+    assert_eq!(
+        (&read.json()["role"], &read.json()["version"]),
+        (&json!("viewer"), &json!(2))
+    );
+    let late = api.json("DELETE", &path, Some("\"1\""), "").await;
+    late.is_problem(412, "read it again");
+    let removed = api.json("DELETE", &path, Some("\"2\""), "").await;
+    assert_eq!(removed.status, 204);
+    let gone = api.json("PATCH", &path, Some("\"2\""), viewer).await;
+    gone.is_problem(404, "member");
+    let back = api.json("POST", "/v1/members", None, &body).await;
+    assert_eq!(back.etag(), "\"3\"", "no version comes back");
+}
+
+#[tokio::test]
 async fn an_account_is_connected_with_an_external_id_that_clients_cannot_choose() {
     let api = Api::scanned().await;
     let keys = KeyFile::single(Key::new("k1", [7; 32]).unwrap());
@@ -433,7 +480,7 @@ async fn a_browser_shows_the_token_once_and_its_cookie_reads_only() {
             .unwrap()
     };
     assert_eq!(send(&app, with_cookie("GET", "/")).await.status, 200);
-    let write = with_cookie("PUT", &format!("/v1/members/{}", tenant.id));
+    let write = with_cookie("PATCH", &format!("/v1/members/{}", tenant.id));
     send(&app, write).await.is_problem(401, "token");
     let bearer = Request::get("/v1/scans").header("authorization", format!("bearer {token}"));
     let read = send(&app, bearer.body(Body::empty()).unwrap()).await;

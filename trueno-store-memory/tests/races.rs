@@ -45,11 +45,12 @@ async fn two_units_of_work_do_not_take_both_owners_away() {
             begin(&w, &tenant.members).await,
             begin(&w, &tenant.members).await,
         );
-        one.remove_member(tenant.owner).await.unwrap();
+        one.remove_member(tenant.owner, 1).await.unwrap();
         if demote {
-            other.set_member(second, Role::Admin).await.unwrap();
+            let role = Role::Admin;
+            other.set_member_role(second, 1, role).await.unwrap();
         } else {
-            other.remove_member(second).await.unwrap();
+            other.remove_member(second, 1).await.unwrap();
         }
         one.commit(event()).await.unwrap();
         let late = other.commit(event()).await;
@@ -66,15 +67,15 @@ async fn a_unit_of_work_counts_the_owners_it_has_left() {
     let tenant = w.organization().await;
     let second = w.member(&tenant, Role::Owner).await;
     let mut unit = begin(&w, &tenant.members).await;
-    unit.set_member(second, Role::Viewer).await.unwrap();
-    let last = unit.remove_member(tenant.owner).await;
+    unit.set_member_role(second, 1, Role::Viewer).await.unwrap();
+    let last = unit.remove_member(tenant.owner, 1).await;
     refused(last, ErrorKind::InvalidInput, "the last owner");
     assert_eq!(roles(&w, &tenant).await, [Role::Owner, Role::Owner]);
 }
 
-/// Somebody who is made a member twice at once is one: the second is told to look again.
+/// Of two that make the same user a member at once, the second is told that it is one.
 #[tokio::test]
-async fn a_member_who_was_added_meanwhile_is_a_conflict() {
+async fn who_was_added_meanwhile_is_there_already() {
     let w = world().await;
     let tenant = w.organization().await;
     let user = w.id();
@@ -82,15 +83,40 @@ async fn a_member_who_was_added_meanwhile_is_a_conflict() {
         begin(&w, &tenant.members).await,
         begin(&w, &tenant.members).await,
     );
-    one.set_member(user, Role::Viewer).await.unwrap();
-    other.set_member(user, Role::Admin).await.unwrap();
+    one.insert_member(user, Role::Viewer).await.unwrap();
+    other.insert_member(user, Role::Admin).await.unwrap();
     one.commit(event()).await.unwrap();
     refused(
         other.commit(event()).await,
-        ErrorKind::Conflict,
+        ErrorKind::AlreadyExists,
         "the role may be changed, once it is read",
     );
     assert_eq!(roles(&w, &tenant).await, [Role::Owner, Role::Viewer]);
+}
+
+/// Who came and went while a unit of work was open that adds the same user: the version would be one
+/// that somebody else may have read.
+#[tokio::test]
+async fn who_was_a_member_meanwhile_is_no_new_one() {
+    let w = world().await;
+    let tenant = w.organization().await;
+    let user = w.id();
+    let mut late = begin(&w, &tenant.members).await;
+    assert_eq!(
+        late.insert_member(user, Role::Admin).await.unwrap().version,
+        1
+    );
+    let meanwhile = async |unit: &mut dyn UnitOfWork| unit.insert_member(user, Role::Viewer).await;
+    let former = w.change(&tenant.members, meanwhile).await.unwrap();
+    w.change(&tenant.members, async |unit| {
+        unit.remove_member(user, former.version).await
+    })
+    .await
+    .unwrap();
+    let answer = late.commit(event()).await;
+    refused(answer, ErrorKind::Conflict, "it would go on above");
+    let again = w.change(&tenant.members, meanwhile).await.unwrap();
+    assert_eq!(again.version, former.version + 1);
 }
 
 /// Nobody is assigned to what they may not see: an assignment and the end of its membership cannot
@@ -108,7 +134,7 @@ async fn who_is_removed_meanwhile_is_not_assigned() {
         );
         let wanted = assigns.assign_finding(found.id, found.version, Some(user));
         assert_eq!(wanted.await.unwrap().assignee, Some(user));
-        removes.remove_member(user).await.unwrap();
+        removes.remove_member(user, 1).await.unwrap();
         let (first, second) = if removed_first {
             (removes, assigns)
         } else {
@@ -142,8 +168,8 @@ async fn who_is_removed_and_added_again_begins_anew() {
         .await
         .unwrap();
     w.change(&tenant.members, async |unit| {
-        unit.remove_member(user).await?;
-        unit.set_member(user, Role::Viewer).await
+        unit.remove_member(user, 1).await?;
+        unit.insert_member(user, Role::Viewer).await
     })
     .await
     .unwrap();

@@ -141,7 +141,7 @@ async fn an_erasure_may_take_longer_than_a_statement() {
     let tenant = w.organization().await;
     let member = w.member(&tenant, Role::Viewer).await;
     let mut unit = hurried.begin(&tenant.members).await.unwrap();
-    let error = unit.remove_member(member).await.unwrap_err();
+    let error = unit.remove_member(member, 1).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Timeout, "{error:?}");
 }
 
@@ -160,7 +160,7 @@ async fn what_is_assigned_to_a_member_who_is_removed_meanwhile_is_put_back() {
         let (w, members) = (w.clone(), tenant.members);
         async move {
             let mut unit = w.store.begin(&members).await?;
-            unit.remove_member(member).await?;
+            unit.remove_member(member, 1).await?;
             let event = EventDraft::new("member.removed", "member", member);
             unit.commit(event).await
         }

@@ -153,6 +153,7 @@ mock! {
     #[async_trait]
     impl OrganizationReads for ReadView {
         async fn organization(&mut self) -> Result<Organization>;
+        async fn member(&mut self, user: UserId) -> Result<Member>;
         async fn members(&mut self, page: &PageRequest) -> Result<Page<Member>>;
     }
 
@@ -321,8 +322,14 @@ mock! {
 
     #[async_trait]
     impl OrganizationWrites for UnitOfWork {
-        async fn set_member(&mut self, user: UserId, role: Role) -> Result<Member>;
-        async fn remove_member(&mut self, user: UserId) -> Result<()>;
+        async fn insert_member(&mut self, user: UserId, role: Role) -> Result<Member>;
+        async fn set_member_role(
+            &mut self,
+            user: UserId,
+            version: Version,
+            role: Role,
+        ) -> Result<Member>;
+        async fn remove_member(&mut self, user: UserId, version: Version) -> Result<()>;
         async fn erase_organization(&mut self) -> Result<()>;
     }
 

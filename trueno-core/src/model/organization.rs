@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::Version;
 use crate::error::{Error, Result};
 use crate::id::{OrganizationId, UserId};
 use crate::text::text_enum;
@@ -93,6 +94,8 @@ pub struct Member {
     pub role: Role,
     /// When the user became a member, by the store's clock.
     pub created_at: Timestamp,
+    /// Counts changes, beginning at 1; who becomes a member again goes on above what it was.
+    pub version: Version,
 }
 
 /// A name that people read: 1 to 200 characters, none of them a control character.

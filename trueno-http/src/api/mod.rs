@@ -121,8 +121,8 @@ pub(crate) fn routes() -> (axum::Router<HttpState>, OpenApi) {
             schedules::remove
         ))
         .routes(routes!(schedules::runs, schedules::trigger))
-        .routes(routes!(members::list))
-        .routes(routes!(members::set, members::remove))
+        .routes(routes!(members::list, members::add))
+        .routes(routes!(members::one, members::change, members::remove))
         .routes(routes!(audit::list))
         .routes(routes!(organization::export))
         .routes(routes!(organization::erase))

@@ -234,13 +234,23 @@ pub(crate) const CASES: &[Case] = &[
     },
     case("GET", "/v1/members", Action::Read),
     Case {
-        id: |ids| ids.member.to_string(),
-        body: |_| json!({ "role": "viewer" }),
+        body: |ids| json!({ "user": ids.stranger, "role": "viewer" }),
         names_anybody: true,
-        ..case("PUT", "/v1/members/{id}", Action::ManageMembers)
+        ..case("POST", "/v1/members", Action::ManageMembers)
     },
     Case {
         id: |ids| ids.member.to_string(),
+        ..case("GET", "/v1/members/{id}", Action::Read)
+    },
+    Case {
+        id: |ids| ids.member.to_string(),
+        body: |_| json!({ "role": "viewer" }),
+        version: |_| Some(1),
+        ..case("PATCH", "/v1/members/{id}", Action::ManageMembers)
+    },
+    Case {
+        id: |ids| ids.member.to_string(),
+        version: |_| Some(1),
         ..case("DELETE", "/v1/members/{id}", Action::ManageMembers)
     },
     case("GET", "/v1/audit", Action::ReadAudit),

@@ -53,6 +53,8 @@ pub(crate) struct Ids {
     pub(crate) schedule: ScheduleId,
     /// A member who is not the owner.
     pub(crate) member: UserId,
+    /// A member of a third organization only.
+    pub(crate) stranger: UserId,
 }
 
 impl Ids {
@@ -70,10 +72,11 @@ impl Ids {
             exception: id(6).into(),
             schedule: id(7).into(),
             member: id(8).into(),
+            stranger: id(9).into(),
         }
     }
 
-    fn uuids(&self) -> [String; 8] {
+    fn uuids(&self) -> [String; 9] {
         [
             self.organization.to_string(),
             self.account.to_string(),
@@ -83,6 +86,7 @@ impl Ids {
             self.exception.to_string(),
             self.schedule.to_string(),
             self.member.to_string(),
+            self.stranger.to_string(),
         ]
     }
 }
@@ -289,10 +293,14 @@ impl Maker {
         let tenant = fixtures::organization(store, self.id(), self.id())
             .await
             .unwrap();
+        let stranger = self.id();
+        fixtures::organization(store, self.id(), stranger)
+            .await
+            .unwrap();
         let mut members = vec![(Role::Owner, tenant.owner)];
         for role in Role::ALL.iter().filter(|role| **role != Role::Owner) {
             let user = self.id();
-            organizations::set_member(store, &tenant.members, user, *role)
+            organizations::add_member(store, &tenant.members, user, *role)
                 .await
                 .unwrap();
             members.push((*role, user));
@@ -341,6 +349,7 @@ impl Maker {
             exception: exception.id,
             schedule: schedule.id,
             member: analyst,
+            stranger,
         };
         (ids, members)
     }

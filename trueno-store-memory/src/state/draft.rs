@@ -61,7 +61,7 @@ pub(crate) type ResourceKey = (CloudAccountId, Option<ResourceRef>);
 pub(crate) type FindingKey = (CloudAccountId, String);
 
 const DEDUPE_KEY: &str = "job with the dedupe key";
-const MEMBER: &str = "member";
+const FORMER_MEMBER: &str = "former member";
 
 macro_rules! tables {
     ($($(#[$doc:meta])* $name:ident: $key:ty => $row:ty, $label:expr;)*) => {
@@ -116,7 +116,9 @@ macro_rules! tables {
 tables! {
     /// One row; none once the organization was erased.
     profile: () => Organization, "organization";
-    members: UserId => Member, MEMBER;
+    members: UserId => Member, "member";
+    /// The version that a user had as a member last: who becomes one again goes on above it.
+    former_members: UserId => Version, FORMER_MEMBER;
     accounts: CloudAccountId => CloudAccount, "cloud account";
     /// Newest first.
     scans: Reverse<ScanId> => Scan, "scan";
@@ -221,8 +223,8 @@ impl Tables {
 fn clashed(what: &'static str, clash: Clash) -> Error {
     match clash {
         // A dedupe key is no identity: who lost the race for it may ask again and get the winner.
-        // And who makes somebody a member may as well change the role of one.
-        Clash::Appeared if what != DEDUPE_KEY && what != MEMBER => Error::new(
+        // And who was a member meanwhile may be made one all the same.
+        Clash::Appeared if what != DEDUPE_KEY && what != FORMER_MEMBER => Error::new(
             ErrorKind::AlreadyExists,
             format!("the {what} was added by somebody else"),
         ),

@@ -61,6 +61,7 @@ impl TenantStore for MemoryStore {
                 user: new.owner(),
                 role: Role::Owner,
                 created_at: now,
+                version: 1,
             };
             database.create(organization.clone(), owner, event)?;
             Ok(organization)

@@ -7,14 +7,14 @@ use async_trait::async_trait;
 use trueno_core::access::{Action, Authority, OrgScope};
 use trueno_core::error::{Error, ErrorKind, Result};
 use trueno_core::id::UserId;
-use trueno_core::model::{Member, Organization, Role};
+use trueno_core::model::{Member, Organization, Role, Version};
 use trueno_core::port::tenant_store::{OrganizationReads, OrganizationWrites};
 use trueno_core::port::{Page, PageRequest};
 
 use super::cursor::List;
 use super::read_view::View;
 use super::unit_of_work::Unit;
-use super::{Stamp, member_not_found};
+use super::{Stamp, member_not_found, require_version};
 use crate::state::Draft;
 
 impl Draft {
@@ -31,38 +31,85 @@ impl Draft {
         )
     }
 
-    fn set_member(
+    fn member_row(&self, user: UserId) -> Result<Member> {
+        self.members
+            .get(&user)
+            .map(|row| Member::clone(row))
+            .ok_or_else(member_not_found)
+    }
+
+    fn member_at(&self, user: UserId, version: Version) -> Result<Member> {
+        let row = self.member_row(user)?;
+        require_version("member", row.version, version)?;
+        Ok(row)
+    }
+
+    fn insert_member(
         &mut self,
         scope: &OrgScope,
         user: UserId,
         role: Role,
         by: Stamp,
     ) -> Result<Member> {
-        let before = self.members.get(&user).cloned();
-        let was_owner = before.as_ref().is_some_and(|row| row.role == Role::Owner);
-        if was_owner || role == Role::Owner {
+        if role == Role::Owner {
             require_owner(scope)?;
         }
-        if was_owner && role != Role::Owner {
-            self.keep_another_owner(user)?;
+        if self.members.contains(&user) {
+            return Err(Error::new(
+                ErrorKind::AlreadyExists,
+                "the user is a member already",
+            ));
         }
+        self.former_members.rely_on(user);
+        let former = self
+            .former_members
+            .get(&user)
+            .map_or(0, |version| **version);
         let member = Member {
             user,
             role,
-            created_at: before.map_or(by.at, |row| row.created_at),
+            created_at: by.at,
+            version: former + 1,
         };
         self.members.put(user, member.clone());
         Ok(member)
     }
 
-    fn remove_member(&mut self, scope: &OrgScope, user: UserId, by: Stamp) -> Result<()> {
-        let row = self.members.get(&user).ok_or_else(member_not_found)?;
+    fn set_member_role(
+        &mut self,
+        scope: &OrgScope,
+        user: UserId,
+        version: Version,
+        role: Role,
+    ) -> Result<Member> {
+        let mut member = self.member_at(user, version)?;
+        if member.role == Role::Owner || role == Role::Owner {
+            require_owner(scope)?;
+        }
+        if member.role == Role::Owner && role != Role::Owner {
+            self.keep_another_owner(user)?;
+        }
+        member.role = role;
+        member.version += 1;
+        self.members.put(user, member.clone());
+        Ok(member)
+    }
+
+    fn remove_member(
+        &mut self,
+        scope: &OrgScope,
+        user: UserId,
+        version: Version,
+        by: Stamp,
+    ) -> Result<()> {
+        let row = self.member_at(user, version)?;
         if row.role == Role::Owner {
             require_owner(scope)?;
             self.keep_another_owner(user)?;
         }
         self.unassign(user, by)?;
         self.members.remove(user);
+        self.former_members.put(user, row.version);
         Ok(())
     }
 
@@ -102,6 +149,10 @@ impl OrganizationReads for View {
         })
     }
 
+    async fn member(&mut self, user: UserId) -> Result<Member> {
+        self.look("read_view.member", |draft| draft.member_row(user))
+    }
+
     async fn members(&mut self, page: &PageRequest) -> Result<Page<Member>> {
         self.look("read_view.members", |draft| draft.member_page(page))
     }
@@ -109,21 +160,34 @@ impl OrganizationReads for View {
 
 #[async_trait]
 impl OrganizationWrites for Unit {
-    async fn set_member(&mut self, user: UserId, role: Role) -> Result<Member> {
+    async fn insert_member(&mut self, user: UserId, role: Role) -> Result<Member> {
         let (scope, by) = (self.scope, self.stamp());
-        let operation = "unit_of_work.set_member";
+        let operation = "unit_of_work.insert_member";
         let member = self.write_as(Action::ManageMembers, operation, |draft| {
-            draft.set_member(&scope, user, role, by)
+            draft.insert_member(&scope, user, role, by)
         })?;
         self.removed.remove(&user);
         Ok(member)
     }
 
-    async fn remove_member(&mut self, user: UserId) -> Result<()> {
+    async fn set_member_role(
+        &mut self,
+        user: UserId,
+        version: Version,
+        role: Role,
+    ) -> Result<Member> {
+        let scope = self.scope;
+        let operation = "unit_of_work.set_member_role";
+        self.write_as(Action::ManageMembers, operation, |draft| {
+            draft.set_member_role(&scope, user, version, role)
+        })
+    }
+
+    async fn remove_member(&mut self, user: UserId, version: Version) -> Result<()> {
         let (scope, by) = (self.scope, self.stamp());
         let operation = "unit_of_work.remove_member";
         self.write_as(Action::ManageMembers, operation, |draft| {
-            draft.remove_member(&scope, user, by)
+            draft.remove_member(&scope, user, version, by)
         })?;
         self.removed.insert(user);
         Ok(())

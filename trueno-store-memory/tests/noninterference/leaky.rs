@@ -260,6 +260,7 @@ macro_rules! forward {
 forward! {
     LeakyView is OrganizationReads {
         fn organization() -> Organization;
+        fn member(user: UserId) -> Member;
         fn members(page: &PageRequest) -> Page<Member>;
     }
     LeakyView is AccountReads {
@@ -343,8 +344,9 @@ forward! {
         fn remove_schedule(id: ScheduleId, version: Version) -> ();
     }
     LeakyUnit is OrganizationWrites {
-        fn set_member(user: UserId, role: Role) -> Member;
-        fn remove_member(user: UserId) -> ();
+        fn insert_member(user: UserId, role: Role) -> Member;
+        fn set_member_role(user: UserId, version: Version, role: Role) -> Member;
+        fn remove_member(user: UserId, version: Version) -> ();
         fn erase_organization() -> ();
     }
 }

@@ -39,11 +39,11 @@ impl Migration {
 }
 
 /// The schema version that this program was written for.
-pub(crate) const LATEST: u32 = 12;
+pub(crate) const LATEST: u32 = 13;
 
 /// The oldest program, by its schema version, that still works on [`LATEST`]: raised when a
 /// migration takes something away that older programs use.
-pub(crate) const OLDEST_BINARY: u32 = 12;
+pub(crate) const OLDEST_BINARY: u32 = 13;
 
 macro_rules! migrations {
     ($($version:literal $name:literal as $runs_as:ident;)*) => {
@@ -71,6 +71,7 @@ migrations! {
     10 "0010_functions" as Owner;
     11 "0011_queue" as Owner;
     12 "0012_scheduler" as Owner;
+    13 "0013_member_version" as Owner;
 }
 
 macro_rules! functions {

@@ -87,7 +87,7 @@ pub async fn only_members_are_assigned(w: World) {
     let new = w.new_finding(&tenant).await;
     let former = w.member(&tenant, Role::Analyst).await;
     w.change(&tenant.members, async |unit| {
-        unit.remove_member(former).await
+        unit.remove_member(former, 1).await
     })
     .await
     .unwrap();
@@ -115,7 +115,7 @@ pub async fn a_removed_member_is_assigned_to_nothing(w: World) {
     }
     let admin = team.member(Role::Admin);
     let scope = w.scope(tenant, admin, Action::ManageMembers).await;
-    w.change(&scope, async |unit| unit.remove_member(leaves).await)
+    w.change(&scope, async |unit| unit.remove_member(leaves, 1).await)
         .await
         .unwrap();
     for before in &findings[..2] {

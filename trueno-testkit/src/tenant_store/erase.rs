@@ -243,8 +243,10 @@ pub async fn an_erased_organization_takes_no_change(w: World) {
     let paused = ScheduleStatus::Paused;
     change!(unit => unit.set_schedule_status(full.schedule.id, 1, paused));
     change!(unit => unit.remove_schedule(full.schedule.id, 1));
-    change!(unit => unit.set_member(tenant.owner, Role::Owner));
-    change!(unit => unit.remove_member(full.team.member(Role::Viewer)));
+    let viewer = full.team.member(Role::Viewer);
+    change!(unit => unit.insert_member(tenant.owner, Role::Owner));
+    change!(unit => unit.set_member_role(viewer, 1, Role::Analyst));
+    change!(unit => unit.remove_member(viewer, 1));
     change!(unit => unit.erase_organization());
     for (call, answer) in answers {
         let error = gone(answer, call);

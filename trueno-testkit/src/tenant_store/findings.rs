@@ -188,7 +188,7 @@ pub async fn a_unit_of_work_changes_a_finding_more_than_once(w: World) {
         let now = unit
             .step_finding(new.id, new.version, FindingStep::Start)
             .await?;
-        unit.set_member(member, Role::Analyst).await?;
+        unit.insert_member(member, Role::Analyst).await?;
         let now = unit
             .assign_finding(new.id, now.version, Some(member))
             .await?;

@@ -229,12 +229,43 @@ pub async fn isolation_remove_schedule(w: World) {
     .await;
 }
 
-/// P1: `set_member` changes the role in its own organization alone.
-pub async fn isolation_set_member(w: World) {
+/// P1: `insert_member`: another organization's members are strangers like any other.
+pub async fn isolation_insert_member(w: World) {
+    let f = foreign(&w).await;
+    let before = members(&w, &f.owner).await;
+    only_its_own(
+        &w,
+        |twin| twin.tenant.members,
+        async |_, unit| {
+            for user in [f.owner.owner, w.id()] {
+                let added = unit.insert_member(user, Role::Viewer).await?;
+                assert_eq!((added.role, added.version), (Role::Viewer, 1), "P1");
+            }
+            Ok(())
+        },
+    )
+    .await;
+    assert_eq!(members(&w, &f.owner).await, before, "P1: as it was");
+}
+
+/// P1: `set_member_role` changes the role in its own organization alone.
+pub async fn isolation_set_member_role(w: World) {
+    let f = foreign(&w).await;
+    let set = async |user: UserId| {
+        w.change(&f.other.members, async |unit| {
+            unit.set_member_role(user, 1, Role::Viewer).await
+        })
+        .await
+    };
+    alike(set(f.owner.owner).await, set(w.id()).await);
     let two = only_its_own(
         &w,
         |twin| twin.tenant.members,
-        async |twin, unit| unit.set_member(twin.member, Role::Viewer).await.map(drop),
+        async |twin, unit| {
+            unit.set_member_role(twin.member, 1, Role::Viewer)
+                .await
+                .map(drop)
+        },
     )
     .await;
     let roles = w.store.memberships(two.member).await.unwrap();
@@ -256,7 +287,7 @@ pub async fn isolation_remove_member(w: World) {
     let f = foreign(&w).await;
     let remove = async |user: UserId| {
         w.change(&f.other.members, async |unit| {
-            unit.remove_member(user).await
+            unit.remove_member(user, 1).await
         })
         .await
     };
@@ -273,7 +304,7 @@ pub async fn isolation_remove_member(w: World) {
     }
     let before = everything(&w, &one).await;
     w.change(&two.tenant.members, async |unit| {
-        unit.remove_member(two.member).await
+        unit.remove_member(two.member, 1).await
     })
     .await
     .unwrap();

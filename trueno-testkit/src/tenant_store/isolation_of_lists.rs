@@ -1,7 +1,7 @@
 //! P1 over what members work with: one case per method that reads it.
 
 use trueno_core::id::FindingId;
-use trueno_core::model::Actor;
+use trueno_core::model::{Actor, Role};
 use trueno_core::port::tenant_store::ExceptionFilter;
 use trueno_core::port::{Count, FindingFilter, PageRequest};
 
@@ -14,6 +14,24 @@ pub async fn isolation_organization(w: World) {
     for tenant in [&one, &two] {
         let read = w.view(tenant).await.organization().await.unwrap();
         assert_eq!(read.id, tenant.id, "P1: itself");
+    }
+}
+
+/// P1: `member`, also where a user is a member of both.
+pub async fn isolation_member(w: World) {
+    let mut f = foreign(&w).await;
+    let missing = f.missing.member(w.id()).await;
+    alike(f.view.member(f.owner.owner).await, missing);
+    let (one, two) = twins(&w).await;
+    w.change(&two.tenant.members, async |unit| {
+        unit.set_member_role(two.member, 1, Role::Viewer).await
+    })
+    .await
+    .unwrap();
+    for (twin, role, version) in [(&one, Role::Approver, 1), (&two, Role::Viewer, 2)] {
+        let member = w.read_member(&twin.tenant, twin.member).await;
+        let found = (member.role, member.version);
+        assert_eq!(found, (role, version), "P1: its own alone");
     }
 }
 

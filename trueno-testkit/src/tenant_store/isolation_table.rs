@@ -75,12 +75,20 @@ pub const ISOLATION: &[(&str, Isolation)] = &[
         Isolation::Case("isolation_organization"),
     ),
     (
+        "OrganizationReads::member",
+        Isolation::Case("isolation_member"),
+    ),
+    (
         "OrganizationReads::members",
         Isolation::Case("isolation_members"),
     ),
     (
-        "OrganizationWrites::set_member",
-        Isolation::Case("isolation_set_member"),
+        "OrganizationWrites::insert_member",
+        Isolation::Case("isolation_insert_member"),
+    ),
+    (
+        "OrganizationWrites::set_member_role",
+        Isolation::Case("isolation_set_member_role"),
     ),
     (
         "OrganizationWrites::remove_member",

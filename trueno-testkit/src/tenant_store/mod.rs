@@ -250,6 +250,10 @@ macro_rules! for_each_tenant_store_case {
                 an_organization_reads_itself_and_its_members,
                 a_members_role_decides_from_the_commit_on,
                 a_removed_member_is_out,
+                a_member_is_added_once,
+                a_change_of_an_old_member_is_a_conflict,
+                a_members_version_never_comes_back,
+                of_two_changes_of_a_member_at_once_one_is_applied,
                 a_dropped_unit_of_work_changes_no_member,
                 only_owners_decide_about_owners,
                 one_owner_stays,
@@ -325,6 +329,7 @@ macro_rules! for_each_tenant_store_case {
             }
             isolation_of_lists {
                 isolation_organization,
+                isolation_member,
                 isolation_members,
                 isolation_count_findings,
                 isolation_finding_counts,
@@ -346,7 +351,8 @@ macro_rules! for_each_tenant_store_case {
                 isolation_insert_schedule,
                 isolation_set_schedule_status,
                 isolation_remove_schedule,
-                isolation_set_member,
+                isolation_insert_member,
+                isolation_set_member_role,
                 isolation_remove_member,
                 isolation_erase_organization,
             }

@@ -42,10 +42,11 @@ pub async fn nobody_is_assigned_who_is_no_member(w: World) {
     let tenant = w.organization().await;
     for _ in 0..ROUNDS {
         let leaves = w.member(&tenant, Role::Analyst).await;
+        let member = w.read_member(&tenant, leaves).await;
         let new = w.new_finding(&tenant).await;
         let removes = tokio::spawn({
             let (w, tenant) = (Arc::clone(&w), tenant.clone());
-            async move { remove(&w, &tenant.members, leaves).await }
+            async move { remove(&w, &tenant.members, &member).await }
         });
         let assigns = tokio::spawn({
             let (w, tenant, new) = (Arc::clone(&w), tenant.clone(), new.clone());

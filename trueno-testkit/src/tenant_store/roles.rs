@@ -36,11 +36,12 @@ enum Write {
     PauseSchedule,
     RemoveSchedule,
     AddMember,
+    SetRole,
     RemoveMember,
     Erase,
 }
 
-const WRITES: [(Write, Action); 17] = [
+const WRITES: [(Write, Action); 18] = [
     (Write::InsertAccount, Action::ManageAccounts),
     (Write::ApplyAccount, Action::ManageAccounts),
     (Write::InsertScan, Action::Scan),
@@ -56,6 +57,7 @@ const WRITES: [(Write, Action); 17] = [
     (Write::PauseSchedule, Action::ManageSchedules),
     (Write::RemoveSchedule, Action::ManageSchedules),
     (Write::AddMember, Action::ManageMembers),
+    (Write::SetRole, Action::ManageMembers),
     (Write::RemoveMember, Action::ManageMembers),
     (Write::Erase, Action::EraseOrganization),
 ];
@@ -136,8 +138,12 @@ impl Tried {
                 .await
                 .map(drop),
             Write::RemoveSchedule => unit.remove_schedule(schedule.id, schedule.version).await,
-            Write::AddMember => unit.set_member(w.id(), Role::Viewer).await.map(drop),
-            Write::RemoveMember => unit.remove_member(self.leaves).await,
+            Write::AddMember => unit.insert_member(w.id(), Role::Viewer).await.map(drop),
+            Write::SetRole => unit
+                .set_member_role(self.leaves, 1, Role::Analyst)
+                .await
+                .map(drop),
+            Write::RemoveMember => unit.remove_member(self.leaves, 1).await,
             Write::Erase => unit.erase_organization().await,
         }
     }

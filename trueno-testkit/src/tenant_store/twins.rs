@@ -13,7 +13,7 @@ use trueno_core::port::{
 };
 
 use super::World;
-use super::members::set;
+use super::members::add;
 use crate::fixtures::{
     EXCEPTION_LASTS, Requested, RunningScan, SCAN_KIND, Tenant, coverage, finding, finding_id,
     resource, task,
@@ -56,7 +56,7 @@ pub(super) async fn twins(w: &World) -> (Twin, Twin) {
     let mut twins = Vec::new();
     for name in ["first", "second"] {
         let tenant = w.organization().await;
-        set(w, &tenant.members, member, Role::Approver)
+        add(w, &tenant.members, member, Role::Approver)
             .await
             .unwrap();
         let mut named = new.clone();

@@ -129,7 +129,7 @@ pub async fn a_view_shows_nothing_later_than_its_opening(w: World) {
     w.change(&tenant.members, async |unit| {
         unit.add_comment(comment).await?;
         unit.remove_schedule(twin.schedule.id, 1).await?;
-        unit.remove_member(twin.member).await
+        unit.remove_member(twin.member, 1).await
     })
     .await
     .unwrap();

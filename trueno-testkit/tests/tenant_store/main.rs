@@ -221,6 +221,19 @@ fn every_defect_of_counts_is_noticed() {
 fn every_defect_of_organizations_is_noticed() {
     noticed(Defect::AsksForNoRole, roles::every_write_goes_by_the_role);
     noticed(Defect::LetsTheLastOwnerGo, members::one_owner_stays);
+    noticed(Defect::AddsMembersAgain, members::a_member_is_added_once);
+    noticed(
+        Defect::TakesAnyVersion,
+        members::a_change_of_an_old_member_is_a_conflict,
+    );
+    noticed(
+        Defect::TakesAnyVersion,
+        members::a_members_version_never_comes_back,
+    );
+    noticed(
+        Defect::TakesAnyVersion,
+        members::of_two_changes_of_a_member_at_once_one_is_applied,
+    );
     let gone = erase::an_erased_organization_is_gone;
     noticed(Defect::KeepsMembers, gone);
     noticed(Defect::KeepsMembers, members::a_removed_member_is_out);

@@ -25,6 +25,7 @@ use crate::writes::{Batch, Unit};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Defect {
     None,
+    AddsMembersAgain,
     AsksForNoRole,
     AssignsAnybody,
     BlamesTheProcessor,

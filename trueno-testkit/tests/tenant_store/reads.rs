@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use trueno_core::access::{Action, OrgScope};
 use trueno_core::error::{ErrorKind, Result};
 use trueno_core::id::{
-    CloudAccountId, ExceptionId, FindingId, JobId, OrganizationId, ScanId, ScheduleId,
+    CloudAccountId, ExceptionId, FindingId, JobId, OrganizationId, ScanId, ScheduleId, UserId,
 };
 use trueno_core::model::{
     Actor, AuditEvent, CloudAccount, Comment, Coverage, Exception, ExceptionStatus, Finding,
@@ -89,6 +89,10 @@ fn foreign_cursor<T>(answer: &Result<T>, page: &PageRequest) -> bool {
 impl OrganizationReads for View {
     async fn organization(&mut self) -> Result<Organization> {
         self.real.organization().await
+    }
+
+    async fn member(&mut self, user: UserId) -> Result<Member> {
+        self.real.member(user).await
     }
 
     async fn members(&mut self, page: &PageRequest) -> Result<Page<Member>> {

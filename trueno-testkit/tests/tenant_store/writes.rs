@@ -55,6 +55,10 @@ impl Unit {
     async fn present(&mut self, id: FindingId) -> Result<Finding> {
         self.plot.real.read(&self.scope).await?.finding(id).await
     }
+
+    async fn present_member(&mut self, user: UserId) -> Result<Member> {
+        self.plot.real.read(&self.scope).await?.member(user).await
+    }
 }
 
 #[deny(clippy::missing_trait_methods)]
@@ -257,15 +261,43 @@ impl ScheduleWrites for Unit {
 #[deny(clippy::missing_trait_methods)]
 #[async_trait]
 impl OrganizationWrites for Unit {
-    async fn set_member(&mut self, user: UserId, role: Role) -> Result<Member> {
-        self.real.set_member(user, role).await
+    async fn insert_member(&mut self, user: UserId, role: Role) -> Result<Member> {
+        let answer = self.real.insert_member(user, role).await;
+        let (defect, kind) = (Defect::AddsMembersAgain, ErrorKind::AlreadyExists);
+        if self.passes_over(defect, &answer, kind, None).await? {
+            let present = self.present_member(user).await?;
+            let version = present.version;
+            return self.real.set_member_role(user, version, role).await;
+        }
+        answer
     }
 
-    async fn remove_member(&mut self, user: UserId) -> Result<()> {
-        let answer = self.real.remove_member(user).await;
+    async fn set_member_role(
+        &mut self,
+        user: UserId,
+        version: Version,
+        role: Role,
+    ) -> Result<Member> {
+        let answer = self.real.set_member_role(user, version, role).await;
+        let (defect, kind) = (Defect::TakesAnyVersion, ErrorKind::Conflict);
+        if self.passes_over(defect, &answer, kind, None).await? {
+            let present = self.present_member(user).await?;
+            let version = present.version;
+            return self.real.set_member_role(user, version, role).await;
+        }
+        answer
+    }
+
+    async fn remove_member(&mut self, user: UserId, version: Version) -> Result<()> {
+        let answer = self.real.remove_member(user, version).await;
         let (defect, kind) = (Defect::LetsTheLastOwnerGo, ErrorKind::InvalidInput);
         if self.passes_over(defect, &answer, kind, None).await? {
             return Ok(());
+        }
+        let (defect, kind) = (Defect::TakesAnyVersion, ErrorKind::Conflict);
+        if self.passes_over(defect, &answer, kind, None).await? {
+            let present = self.present_member(user).await?;
+            return self.real.remove_member(user, present.version).await;
         }
         answer
     }

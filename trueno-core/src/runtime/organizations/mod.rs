@@ -11,14 +11,14 @@ pub use export::{ExportLine, export};
 use crate::access::{Action, OrgScope};
 use crate::error::Result;
 use crate::id::UserId;
-use crate::model::{EventDraft, Member, Role};
+use crate::model::{EventDraft, Member, Role, Version};
 use crate::port::TenantStore;
 
-/// Makes a user a member in this role, or changes the role of one. For [`Action::ManageMembers`].
+/// Makes a user a member in this role. For [`Action::ManageMembers`].
 ///
 /// # Errors
 /// See [the module](self).
-pub async fn set_member(
+pub async fn add_member(
     store: &dyn TenantStore,
     scope: &OrgScope,
     user: UserId,
@@ -26,9 +26,29 @@ pub async fn set_member(
 ) -> Result<Member> {
     scope.require(Action::ManageMembers)?;
     let mut work = store.begin(scope).await?;
-    let member = work.set_member(user, role).await?;
+    let member = work.insert_member(user, role).await?;
     let event =
-        EventDraft::new("member.set", "member", user).with_detail("role", member.role.as_str());
+        EventDraft::new("member.added", "member", user).with_detail("role", member.role.as_str());
+    work.commit(event).await?;
+    Ok(member)
+}
+
+/// Gives a member another role. For [`Action::ManageMembers`].
+///
+/// # Errors
+/// See [the module](self).
+pub async fn set_role(
+    store: &dyn TenantStore,
+    scope: &OrgScope,
+    user: UserId,
+    version: Version,
+    role: Role,
+) -> Result<Member> {
+    scope.require(Action::ManageMembers)?;
+    let mut work = store.begin(scope).await?;
+    let member = work.set_member_role(user, version, role).await?;
+    let event = EventDraft::new("member.role_set", "member", user)
+        .with_detail("role", member.role.as_str());
     work.commit(event).await?;
     Ok(member)
 }
@@ -37,10 +57,15 @@ pub async fn set_member(
 ///
 /// # Errors
 /// See [the module](self).
-pub async fn remove_member(store: &dyn TenantStore, scope: &OrgScope, user: UserId) -> Result<()> {
+pub async fn remove_member(
+    store: &dyn TenantStore,
+    scope: &OrgScope,
+    user: UserId,
+    version: Version,
+) -> Result<()> {
     scope.require(Action::ManageMembers)?;
     let mut work = store.begin(scope).await?;
-    work.remove_member(user).await?;
+    work.remove_member(user, version).await?;
     work.commit(EventDraft::new("member.removed", "member", user))
         .await?;
     Ok(())

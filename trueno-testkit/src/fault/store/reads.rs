@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use trueno_core::error::Result;
-use trueno_core::id::{CloudAccountId, ExceptionId, FindingId, JobId, ScanId, ScheduleId};
+use trueno_core::id::{CloudAccountId, ExceptionId, FindingId, JobId, ScanId, ScheduleId, UserId};
 use trueno_core::model::{
     AuditEvent, CloudAccount, Comment, Coverage, Exception, Finding, FindingChange, Job, Member,
     Organization, Recommendation, ResourceRecord, Scan, Schedule,
@@ -162,6 +162,12 @@ impl OrganizationReads for Opened<dyn ReadView> {
     async fn organization(&mut self) -> Result<Organization> {
         self.plan
             .through("read_view.organization", self.real.organization())
+            .await
+    }
+
+    async fn member(&mut self, user: UserId) -> Result<Member> {
+        self.plan
+            .through("read_view.member", self.real.member(user))
             .await
     }
 

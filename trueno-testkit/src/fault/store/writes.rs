@@ -165,16 +165,26 @@ impl ScheduleWrites for Opened<dyn UnitOfWork> {
 #[deny(clippy::missing_trait_methods)]
 #[async_trait]
 impl OrganizationWrites for Opened<dyn UnitOfWork> {
-    async fn set_member(&mut self, user: UserId, role: Role) -> Result<Member> {
+    async fn insert_member(&mut self, user: UserId, role: Role) -> Result<Member> {
+        let call = self.real.insert_member(user, role);
+        self.plan.through("unit_of_work.insert_member", call).await
+    }
+
+    async fn set_member_role(
+        &mut self,
+        user: UserId,
+        version: Version,
+        role: Role,
+    ) -> Result<Member> {
+        let call = self.real.set_member_role(user, version, role);
         self.plan
-            .through("unit_of_work.set_member", self.real.set_member(user, role))
+            .through("unit_of_work.set_member_role", call)
             .await
     }
 
-    async fn remove_member(&mut self, user: UserId) -> Result<()> {
-        self.plan
-            .through("unit_of_work.remove_member", self.real.remove_member(user))
-            .await
+    async fn remove_member(&mut self, user: UserId, version: Version) -> Result<()> {
+        let call = self.real.remove_member(user, version);
+        self.plan.through("unit_of_work.remove_member", call).await
     }
 
     async fn erase_organization(&mut self) -> Result<()> {

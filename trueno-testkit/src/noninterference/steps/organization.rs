@@ -31,10 +31,10 @@ impl Life {
         let (approver, analyst) = (self.fresh(Thing::User), self.fresh(Thing::User));
         self.users.extend([approver, analyst]);
         if let Some(scope) = self.scope_of(stage, owner, Action::ManageMembers).await {
-            self.change(stage, "member.set", &scope, async |unit| {
+            self.change(stage, "member.added", &scope, async |unit| {
                 Ok((
-                    unit.set_member(approver, Role::Approver).await?,
-                    unit.set_member(analyst, Role::Analyst).await?,
+                    unit.insert_member(approver, Role::Approver).await?,
+                    unit.insert_member(analyst, Role::Analyst).await?,
                 ))
             })
             .await;
@@ -45,22 +45,42 @@ impl Life {
         let Some(scope) = self.scope(stage, Action::ManageMembers).await else {
             return;
         };
-        let user: UserId = if self.chance(0.5) {
-            let user = self.fresh(Thing::User);
-            self.users.push(user);
-            user
-        } else {
-            self.pick(&self.users.clone())
+        if self.chance(0.5) {
+            // Now and then somebody who is one already.
+            let known = self.chance(0.1);
+            let user: UserId = match known {
+                true => self.pick(&self.users.clone()),
+                false => self.fresh(Thing::User),
+            };
+            let role = self.pick(Role::ALL);
+            self.change(stage, "member.added", &scope, async |unit| {
+                unit.insert_member(user, role).await
+            })
+            .await;
+            if !known {
+                self.users.push(user);
+            }
+            return;
+        }
+        let user = self.pick(&self.users.clone());
+        let Some(before) = self
+            .look(stage, "member", &scope, async |view| {
+                view.member(user).await
+            })
+            .await
+        else {
+            return;
         };
+        let version = self.version(before.version);
         if self.chance(0.3) {
             self.change(stage, "member.removed", &scope, async |unit| {
-                unit.remove_member(user).await
+                unit.remove_member(user, version).await
             })
             .await;
         } else {
             let role = self.pick(Role::ALL);
-            self.change(stage, "member.set", &scope, async |unit| {
-                unit.set_member(user, role).await
+            self.change(stage, "member.role_set", &scope, async |unit| {
+                unit.set_member_role(user, version, role).await
             })
             .await;
         }

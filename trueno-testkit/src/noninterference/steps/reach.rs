@@ -7,8 +7,8 @@ use trueno_core::id::{
     UserId,
 };
 use trueno_core::model::{
-    CronExpression, JobPayload, NewComment, NewException, NewJob, NewScan, NewSchedule, ScanKind,
-    ScheduleStatus,
+    CronExpression, JobPayload, NewComment, NewException, NewJob, NewScan, NewSchedule, Role,
+    ScanKind, ScheduleStatus,
 };
 use trueno_core::port::{LeaseRef, Settlement};
 use trueno_core::state::cloud_account::AccountEvent;
@@ -39,7 +39,7 @@ impl Life {
 
     async fn reach_to_read(&mut self, stage: &Stage<'_>, scope: &OrgScope) {
         let what = "reach.read";
-        match self.pick(&[0, 1, 2, 3, 4, 5, 6]) {
+        match self.pick(&[0, 1, 2, 3, 4, 5, 6, 7]) {
             0 => {
                 let id: CloudAccountId = self.foreign(Thing::Account);
                 self.look(stage, what, scope, async |view| {
@@ -74,6 +74,11 @@ impl Life {
             5 => {
                 let id: ExceptionId = self.foreign(Thing::Exception);
                 self.look(stage, what, scope, async |view| view.exception(id).await)
+                    .await;
+            }
+            6 => {
+                let user: UserId = self.foreign(Thing::User);
+                self.look(stage, what, scope, async |view| view.member(user).await)
                     .await;
             }
             _ => {
@@ -136,7 +141,7 @@ impl Life {
     }
 
     async fn reach_for_job_or_member(&mut self, stage: &Stage<'_>, scope: &OrgScope) {
-        match self.pick(&[0, 1, 2]) {
+        match self.pick(&[0, 1, 2, 3]) {
             0 => {
                 let id: JobId = self.foreign(Thing::Job);
                 self.change(stage, "reach.cancel", scope, async |unit| {
@@ -164,10 +169,17 @@ impl Life {
                 let shown = settled.map(|outcomes| format!("{outcomes:?}"));
                 self.notes.answer("reach.settle", &shown);
             }
+            2 => {
+                let user: UserId = self.foreign(Thing::User);
+                self.change(stage, "reach.set_role", scope, async |unit| {
+                    unit.set_member_role(user, 1, Role::Viewer).await
+                })
+                .await;
+            }
             _ => {
                 let user: UserId = self.foreign(Thing::User);
                 self.change(stage, "reach.remove_member", scope, async |unit| {
-                    unit.remove_member(user).await
+                    unit.remove_member(user, 1).await
                 })
                 .await;
             }
