@@ -409,21 +409,18 @@ pub async fn two_owners_do_not_remove_each_other(w: World) {
         let tenant = w.organization().await;
         let second = w.member(&tenant, Role::Owner).await;
         let scope = w.scope(&tenant, second, Action::ManageMembers).await;
-        let pairs = [(scope, tenant.owner), (tenant.members, second)];
-        let acts = pairs.map(|(scope, user)| {
-            let (w, tenant) = (Arc::clone(&w), tenant.clone());
-            async move {
-                let member = w.read_member(&tenant, user).await;
-                tokio::spawn(async move {
-                    if round % 2 == 0 {
-                        remove(&w, &scope, &member).await
-                    } else {
-                        set(&w, &scope, &member, Role::Viewer).await.map(drop)
-                    }
-                })
-            }
+        let first = w.read_member(&tenant, tenant.owner).await;
+        let second = w.read_member(&tenant, second).await;
+        let acts = [(scope, first), (tenant.members, second)].map(|(scope, member)| {
+            let w = Arc::clone(&w);
+            tokio::spawn(async move {
+                if round % 2 == 0 {
+                    remove(&w, &scope, &member).await
+                } else {
+                    set(&w, &scope, &member, Role::Viewer).await.map(drop)
+                }
+            })
         });
-        let acts = futures::future::join_all(acts).await;
         let mut applied = 0;
         for answer in futures::future::join_all(acts).await {
             match answer.unwrap() {
