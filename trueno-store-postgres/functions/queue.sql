@@ -723,14 +723,6 @@ begin
     return forgotten;
 end $$;
 
--- Errors of a job with one more, of now; beyond `most` the oldest goes.
-create or replace function with_error(the_errors jsonb, the_error text, most int) returns jsonb
-language sql volatile
-set search_path = pg_catalog, "@schema@", pg_temp as $$
-    select case when jsonb_array_length(the_errors) >= most then the_errors - 0 else the_errors end
-        || jsonb_build_array(jsonb_build_object('at', clock_timestamp(), 'error', the_error));
-$$;
-
 -- Lets a dead job of the organization that was entered begin anew. Answers whether it was dead.
 create or replace function redrive_job(the_job uuid) returns boolean
 language plpgsql volatile security definer
@@ -952,6 +944,6 @@ grant execute on function
     pause_kind(text, boolean)
     to "@processor@";
 grant execute on function redrive_job(uuid), discard_job(uuid) to "@app@";
-grant execute on function queue_quota(), queue_waits(uuid), with_error(jsonb, text, int) to "@app@", "@processor@";
+grant execute on function queue_quota(), queue_waits(uuid) to "@app@", "@processor@";
 -- To make triggers with them, which is all that a trigger's function can be used for.
 grant execute on function note_added(), note_gone(), note_waiting_again() to "@owner@";

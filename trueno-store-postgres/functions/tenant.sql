@@ -5,6 +5,7 @@
 -- |---|---|
 -- | enqueue | app, processor |
 -- | end_looks | processor |
+-- | with_error | app, processor, and definer functions |
 
 drop function if exists enqueue(
     uuid[], text[], bigint[], jsonb[], text[], smallint[], timestamptz[], bigint[]
@@ -198,12 +199,20 @@ begin
     end loop;
 end $$;
 
+-- Errors of a job with one more, of now; beyond `most` the oldest goes.
+create or replace function with_error(the_errors jsonb, the_error text, most int) returns jsonb
+language sql volatile
+set search_path = pg_catalog, "@schema@", pg_temp as $$
+    select case when jsonb_array_length(the_errors) >= most then the_errors - 0 else the_errors end
+        || jsonb_build_array(jsonb_build_object('at', clock_timestamp(), 'error', the_error));
+$$;
+
 revoke all on function
     enqueue(
         uuid[], text[], bigint[], jsonb[], text[], smallint[], timestamptz[], bigint[], text[],
         bigint[], bigint[], bigint[], bigint[], boolean
     ),
-    end_looks(uuid, uuid, text[], text[], boolean[])
+    end_looks(uuid, uuid, text[], text[], boolean[]), with_error(jsonb, text, int)
     from public, "@system@", "@app@", "@processor@", "@sequencer@";
 grant execute on function
     enqueue(
@@ -212,3 +221,4 @@ grant execute on function
     )
     to "@app@", "@processor@";
 grant execute on function end_looks(uuid, uuid, text[], text[], boolean[]) to "@processor@";
+grant execute on function with_error(jsonb, text, int) to "@app@", "@processor@", "@system@";

@@ -42,7 +42,9 @@ alter table job_history
 -- The dead letters.
 create index job_dead on job_history (organization_id, id) where status = 'dead';
 grant update (status) on job_history to "@system@";
-grant insert on job to "@system@";
+grant insert (organization_id, id, kind, payload_version, payload, dedupe_key, priority, run_at,
+    max_attempts, status, created_at, errors, concurrency_key, concurrency_limit, timeout_ms,
+    backoff_base_ms, backoff_cap_ms) on job to "@system@";
 
 -- An organization's place in the queue. Made when it first needs one.
 create table queue_organization (

@@ -53,9 +53,6 @@ alter table audit_staged
 grant update (next_run_at) on schedule to "@system@";
 grant insert (organization_id, id, account_id, job_id, kind, status, requested_by_kind, requested_by_id)
     on scan to "@system@";
-grant insert (organization_id, id, kind, payload_version, payload, dedupe_key, priority, run_at,
-    max_attempts, status, created_at, concurrency_key, concurrency_limit, timeout_ms, backoff_base_ms,
-    backoff_cap_ms) on job to "@system@";
 
 -- As 0009_isolation does.
 alter table schedule

@@ -16,7 +16,7 @@ use support::{Database, Harness, harness, keys};
 use trueno_core::access::{Action, OrgScope};
 use trueno_core::error::{ErrorKind, Result};
 use trueno_core::id::{FindingId, OrganizationId};
-use trueno_core::model::{ChangeOfFinding, EventDraft, NewComment, Role};
+use trueno_core::model::{ChangeOfFinding, Concurrency, EventDraft, NewComment, Role};
 use trueno_core::port::TenantStore;
 use trueno_store_postgres::PostgresStore;
 use trueno_testkit::fixtures::{Tenant, World, finding_id};
@@ -64,6 +64,13 @@ async fn full(w: &World) -> (Tenant, OrgScope) {
     let exception = w.new_exception(id).await;
     w.request(&tenant.findings, exception).await.unwrap();
     w.schedule(&tenant, account.id).await;
+    // A job that runs under a concurrency key.
+    let concurrency = Concurrency::new("one at a time", 1).unwrap();
+    w.enqueue(&tenant, w.job().with_concurrency(concurrency))
+        .await;
+    w.claim_one().await;
+    // And one that no claim has been told of.
+    w.enqueue(&tenant, w.job()).await;
     let scope = w
         .scope(&tenant, tenant.owner, Action::EraseOrganization)
         .await;

@@ -23,9 +23,9 @@ const MADE_FROM: &str = "select functions from trueno.schema_info";
 /// A function with another body: it answers wrongly, and nothing else notices.
 const OTHER_BODY: &str = "
     create or replace function trueno.queue_stats()
-        returns table (due bigint, scheduled bigint, running bigint)
+        returns table (waiting bigint, running bigint)
         language sql volatile security definer
-        set search_path = pg_catalog, trueno, pg_temp as $$ select 7::bigint, 7::bigint, 7::bigint $$";
+        set search_path = pg_catalog, trueno, pg_temp as $$ select 7::bigint, 7::bigint $$";
 
 #[tokio::test]
 async fn functions_that_were_changed_are_made_anew() {
