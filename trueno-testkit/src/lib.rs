@@ -67,7 +67,7 @@
 //! [`clock::ManualClock`] stands still until it is moved; [`fixtures`] makes organizations, scans
 //! and leases through the ports; [`mock`] has mocks of every port; [`fault`] makes chosen calls of
 //! any adapter fail; [`noninterference`] plays one organization's life with and without another
-//! one's; [`proof`] says how much a random proof tries and keeps its figures.
+//! one's; [`simulation`] plays processors and a storm of faults from a seed; [`proof`] says how much a random proof tries and keeps its figures.
 
 #![allow(
     clippy::unwrap_used,
@@ -87,5 +87,6 @@ pub mod mock;
 pub mod noninterference;
 pub mod proof;
 pub mod secret_vault;
+pub mod simulation;
 pub mod suite;
 pub mod tenant_store;

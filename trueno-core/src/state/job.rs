@@ -15,7 +15,7 @@ use crate::model::JobStatus;
 pub const LOST_LEASE_LIMIT: u32 = 5;
 
 /// What the machine knows of a job.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct JobState {
     /// Where it is.
     pub status: JobStatus,

@@ -3,10 +3,12 @@
 //! Every adapter persists through these, so that what is allowed is written down once; database
 //! constraints mirror them and the conformance suites hold both to it.
 
+pub mod cap;
 pub mod cloud_account;
 pub mod exception;
 pub mod finding;
 pub mod job;
+pub mod lease;
 pub mod scan;
 pub mod schedule;
 

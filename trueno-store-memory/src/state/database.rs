@@ -9,9 +9,10 @@ use jiff::Timestamp;
 use trueno_core::error::{Error, ErrorKind, Result};
 use trueno_core::id::{ExceptionId, OrganizationId, ScheduleId, UserId};
 use trueno_core::model::{
-    AuditEvent, Exception, JobStatus, Member, Membership, Organization, Schedule,
+    AuditEvent, Exception, Member, Membership, Organization, Schedule,
 };
 use trueno_core::port::LeaseRef;
+use trueno_core::state::lease;
 
 use super::deadlines::Deadlines;
 use super::draft::organization_not_found;
@@ -176,11 +177,11 @@ impl Database {
             .organizations
             .get(&lease.organization)
             .and_then(|t| t.job(lease.job));
-        job.is_some_and(|job| {
-            job.state.status == JobStatus::Running
-                && job.state.token == Some(lease.token)
-                && job.holder == Some(lease.session)
-        }) && self.sessions.is_live(lease.session, now)
+        let expires_at = self.sessions.expires_at(lease.session);
+        job.zip(expires_at).is_some_and(|(job, expires_at)| {
+            job.holder == Some(lease.session)
+                && lease::holds(&job.state, lease.token, expires_at, now)
+        })
     }
 
     /// Passes while `lease` is held (P3).

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use trueno_core::error::{Error, ErrorKind, Result};
 use trueno_core::id::{JobId, OrganizationId, WorkerSessionId};
 use trueno_core::model::JobKind;
+use trueno_core::state::lease;
 
 use super::JobRow;
 
@@ -40,7 +41,7 @@ impl Sessions {
         lease_for: Duration,
     ) -> Result<Timestamp> {
         if let Entry::Vacant(new) = self.all.entry(id) {
-            let expires_at = until(now, lease_for);
+            let expires_at = lease::until(now, lease_for);
             new.insert(Session {
                 expires_at,
                 kinds: kinds.iter().cloned().collect(),
@@ -67,34 +68,31 @@ impl Sessions {
         now: Timestamp,
         lease_for: Duration,
     ) -> Result<Timestamp> {
-        match self.all.get_mut(&id) {
-            Some(session) if session.expires_at > now => {
-                let before = session.expires_at;
-                session.expires_at = before.max(until(now, lease_for));
-                if session.expires_at != before {
-                    self.by_expiry.remove(&(before, id));
-                    self.by_expiry.insert((session.expires_at, id));
-                }
-                Ok(session.expires_at)
-            }
-            _ => Err(Error::new(
+        let over = || {
+            Error::new(
                 ErrorKind::StaleLease,
                 "the worker session is over; take a new session id",
-            )),
+            )
+        };
+        let session = self.all.get_mut(&id).ok_or_else(over)?;
+        let before = session.expires_at;
+        session.expires_at = lease::extend(before, now, lease_for).ok_or_else(over)?;
+        if session.expires_at != before {
+            self.by_expiry.remove(&(before, id));
+            self.by_expiry.insert((session.expires_at, id));
         }
+        Ok(session.expires_at)
     }
 
-    /// Whether its time has not run out.
-    pub(crate) fn is_live(&self, id: WorkerSessionId, now: Timestamp) -> bool {
-        self.all
-            .get(&id)
-            .is_some_and(|session| session.expires_at > now)
+    /// When its time runs out, or ran out.
+    pub(crate) fn expires_at(&self, id: WorkerSessionId) -> Option<Timestamp> {
+        self.all.get(&id).map(|session| session.expires_at)
     }
 
     /// Whether a session whose time has not run out takes jobs of this kind.
     pub(crate) fn take_kind(&self, kind: &JobKind, now: Timestamp) -> bool {
         let live = self.by_expiry.iter().rev();
-        live.take_while(|(expires_at, _)| *expires_at > now)
+        live.take_while(|(expires_at, _)| lease::is_live(*expires_at, now))
             .filter_map(|(_, id)| self.all.get(id))
             .any(|session| session.kinds.contains(kind))
     }
@@ -112,7 +110,10 @@ impl Sessions {
         let Self { all, by_expiry } = self;
         let mut orphans = Vec::new();
         let mut idle = Vec::new();
-        for place in by_expiry.iter().take_while(|(at, _)| *at <= now) {
+        for place in by_expiry
+            .iter()
+            .take_while(|(at, _)| !lease::is_live(*at, now))
+        {
             match all.get_mut(&place.1) {
                 Some(session) if !session.held.is_empty() => {
                     let left = limit - orphans.len();
@@ -156,8 +157,4 @@ impl Sessions {
             session.held.insert((organization, job));
         }
     }
-}
-
-fn until(now: Timestamp, lease_for: Duration) -> Timestamp {
-    now.saturating_add(lease_for).unwrap_or(Timestamp::MAX)
 }

@@ -17,6 +17,8 @@ pub enum Fault {
     /// It reaches the adapter and is applied, and its answer is lost: whether it was applied is
     /// left open.
     After(ErrorKind),
+    /// It never reaches the adapter, and whether it was applied is left open.
+    Lost(ErrorKind),
     /// It reaches the adapter this much later, by tokio's timers.
     Delay(Duration),
 }
@@ -39,6 +41,29 @@ struct Chance {
     random: IdSource,
     rate: f64,
     kind: ErrorKind,
+    /// The longest delay of a storm.
+    longest: Option<Duration>,
+}
+
+impl Chance {
+    /// Draws as often whether or not something goes wrong, so that rates do not shift what follows.
+    fn draw(&self) -> Option<Fault> {
+        let (drawn, which) = (self.random.unit(), self.random.unit());
+        let fault = match self.longest {
+            None if which < 0.5 => Fault::Before(self.kind),
+            None => Fault::After(self.kind),
+            Some(longest) => {
+                let delay = longest.mul_f64(self.random.unit());
+                match which {
+                    ..0.25 => Fault::Before(self.kind),
+                    0.25..0.5 => Fault::After(self.kind),
+                    0.5..0.75 => Fault::Lost(self.kind),
+                    _ => Fault::Delay(delay),
+                }
+            }
+        };
+        (drawn < self.rate).then_some(fault)
+    }
 }
 
 impl FaultPlan {
@@ -53,13 +78,30 @@ impl FaultPlan {
     /// in the same way again.
     #[must_use]
     pub fn seeded(seed: u64, rate: f64, kind: ErrorKind) -> Self {
+        Self::by_chance(seed, rate, kind, None)
+    }
+
+    /// A plan under which every call meets a fault with a chance of `rate`: as often one that fails
+    /// before it is applied, after it, without a word of which, or a delay of up to `longest`.
+    #[must_use]
+    pub fn storm(seed: u64, rate: f64, kind: ErrorKind, longest: Duration) -> Self {
+        Self::by_chance(seed, rate, kind, Some(longest))
+    }
+
+    fn by_chance(seed: u64, rate: f64, kind: ErrorKind, longest: Option<Duration>) -> Self {
         let plan = Self::new();
         plan.state.lock().chance = Some(Chance {
             random: IdSource::seeded(seed),
             rate,
             kind,
+            longest,
         });
         plan
+    }
+
+    /// From now on nothing goes wrong by chance.
+    pub fn calm(&self) {
+        self.state.lock().chance = None;
     }
 
     /// Call number `nth` of `method`, counted from 1 and from the plan's beginning, meets `fault`.
@@ -94,14 +136,7 @@ impl FaultPlan {
         if let Some(fault) = state.script.remove(&(method, nth)) {
             return Some(fault);
         }
-        let chance = state.chance.as_ref()?;
-        let drawn = chance.random.unit();
-        let fault = if chance.random.unit() < 0.5 {
-            Fault::Before
-        } else {
-            Fault::After
-        };
-        (drawn < chance.rate).then(|| fault(chance.kind))
+        state.chance.as_ref()?.draw()
     }
 
     /// Lets `call` of `method` through, as far as the plan has it.
@@ -117,6 +152,7 @@ impl FaultPlan {
                 call.await
             }
             Some(Fault::Before(kind)) => Err(injected(kind, Applied::No, method)),
+            Some(Fault::Lost(kind)) => Err(injected(kind, Applied::Unknown, method)),
             Some(Fault::After(kind)) => {
                 call.await?;
                 Err(injected(kind, Applied::Unknown, method))

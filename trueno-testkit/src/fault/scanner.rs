@@ -102,7 +102,7 @@ async fn next(pages: &mut ScanStream, plan: &FaultPlan) -> Option<Result<ScanPag
             tokio::time::sleep(wait).await;
             pages.next().await
         }
-        Some(Fault::Before(kind)) => failed(kind, 0),
+        Some(Fault::Before(kind) | Fault::Lost(kind)) => failed(kind, 0),
         Some(Fault::After(kind)) => match pages.next().await? {
             Ok(page) => failed(kind, page.requests),
             Err(error) => Some(Err(error)),

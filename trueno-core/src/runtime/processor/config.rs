@@ -1,6 +1,6 @@
 //! How a processor works.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -122,7 +122,7 @@ impl ProcessorConfig {
     }
 
     /// Passes settings that can work, with these handlers.
-    pub(super) fn check(&self, handlers: &HashMap<JobKind, Arc<dyn JobHandler>>) -> Result<()> {
+    pub(super) fn check(&self, handlers: &BTreeMap<JobKind, Arc<dyn JobHandler>>) -> Result<()> {
         let wrong = |message: String| Err(Error::new(ErrorKind::Config, message));
         if handlers.is_empty() || self.concurrency == 0 {
             return wrong("a processor needs a handler and room for one job".to_owned());

@@ -11,7 +11,7 @@ mod status;
 mod upkeep;
 mod work;
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -55,7 +55,8 @@ const FINISH_GRACE: Duration = Duration::from_secs(2);
 pub struct Processor {
     queue: Arc<dyn JobQueue>,
     store: Arc<dyn TenantStore>,
-    handlers: HashMap<JobKind, Arc<dyn JobHandler>>,
+    /// In order, so that claims name kinds in the same order whenever a run is replayed.
+    handlers: BTreeMap<JobKind, Arc<dyn JobHandler>>,
     layers: Vec<Arc<dyn JobMiddleware>>,
     config: Arc<ProcessorConfig>,
     clock: SharedClock,
@@ -79,7 +80,7 @@ impl Processor {
         ids: IdSource,
     ) -> Result<Self> {
         let count = handlers.len();
-        let handlers: HashMap<_, _> = handlers.into_iter().map(|h| (h.kind(), h)).collect();
+        let handlers: BTreeMap<_, _> = handlers.into_iter().map(|h| (h.kind(), h)).collect();
         if handlers.len() != count {
             let message = "two handlers have the same job kind";
             return Err(Error::new(ErrorKind::Config, message));

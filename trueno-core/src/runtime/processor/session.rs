@@ -1,6 +1,6 @@
 //! One worker session: the leases it holds, and the heartbeat that keeps them.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -78,7 +78,8 @@ struct State {
     /// When the store last extended the leases, measured here: past `lease_for` they are lost,
     /// whatever the store would say if it could be asked.
     extended: Instant,
-    jobs: HashMap<LeaseToken, JobControl>,
+    /// In order, so that jobs are told to stop in the same order whenever a run is replayed.
+    jobs: BTreeMap<LeaseToken, JobControl>,
     /// Leases that the last heartbeat found held and that no job here runs under.
     unknown: HashSet<LeaseToken>,
 }
@@ -109,7 +110,7 @@ impl Session {
             id: ids.next(clock.now()),
             opened: false,
             extended: Instant::now(),
-            jobs: HashMap::new(),
+            jobs: BTreeMap::new(),
             unknown: HashSet::new(),
         };
         Self {

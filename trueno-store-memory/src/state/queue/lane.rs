@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use jiff::Timestamp;
 use trueno_core::id::JobId;
 use trueno_core::model::{JobKind, OrganizationLimits, PRIORITY_POINT};
+use trueno_core::state::cap;
 
 use super::turns::Tag;
 use crate::state::JobSpec;
@@ -43,7 +44,7 @@ impl Key {
         let open = self
             .bundles
             .iter()
-            .filter(|((_, limit), _)| self.running < *limit);
+            .filter(|((_, limit), _)| cap::has_room(*limit, u64::from(self.running)));
         open.filter_map(|((kind, _), places)| Some((kind, *places.first()?)))
     }
 }
@@ -66,9 +67,7 @@ pub(crate) struct Lane {
 impl Lane {
     /// How many of its jobs may run, where no more may.
     pub(super) fn full(&self) -> Option<u32> {
-        self.limits
-            .max_running()
-            .filter(|most| self.running >= u64::from(*most))
+        cap::full(&self.limits, self.running)
     }
 
     /// How many jobs run under a key.

@@ -11,8 +11,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use trueno_core::error::{Error, ErrorKind, Result};
 use trueno_core::id::{JobId, OrganizationId};
-use trueno_core::model::{JobKind, JobStatus, OrganizationLimits};
+use trueno_core::model::{JobKind, OrganizationLimits};
 use trueno_core::port::{QueueStats, WaitReason};
+use trueno_core::state::cap;
 
 use super::{JobRow, JobSpec};
 use lane::{Lane, place};
@@ -90,7 +91,7 @@ impl Queue {
         let run_at = row.state.run_at;
         match row.state.status {
             status if status.is_terminal() => {}
-            JobStatus::Running => {
+            status if cap::counts(status) => {
                 self.running += 1;
                 self.change(organization, |lane| {
                     lane.live += 1;
@@ -116,7 +117,7 @@ impl Queue {
         let run_at = row.state.run_at;
         match row.state.status {
             status if status.is_terminal() => {}
-            JobStatus::Running => {
+            status if cap::counts(status) => {
                 self.running -= 1;
                 self.change(organization, |lane| {
                     lane.live -= 1;
@@ -219,7 +220,10 @@ impl Queue {
             return WaitReason::OrganizationLimit { max_running };
         }
         if let (Some(lane), Some(concurrency)) = (lane, &spec.concurrency)
-            && lane.running_under(concurrency.key()) >= concurrency.limit()
+            && !cap::has_room(
+                concurrency.limit(),
+                lane.running_under(concurrency.key()).into(),
+            )
         {
             let concurrency = concurrency.clone();
             return WaitReason::ConcurrencyLimit { concurrency };

@@ -1,0 +1,78 @@
+//! A whole service in one thread and under one seed: processors over an adapter's store, with faults.
+//!
+//! Time is tokio's, paused, and every choice is drawn from the seed, so that a run replays: the same
+//! seed gives the same transcript. Processors crash and start again, shut down, meet errors that
+//! were applied, were not or nobody knows, and delays past their leases; the store's clock jumps;
+//! members cancel jobs and operators pause them. Then the storm ends, and what must be so is checked:
+//!
+//! - no cap was exceeded after any claim, by a count of the jobs that run;
+//! - every job ended, and the queue holds none;
+//! - a job's effect was committed once if it succeeded, under the token of its last claim, and never
+//!   otherwise (P3); its follower is there with it or not at all (P2).
+//!
+//! ```no_run
+//! # use trueno_testkit::simulation::{Parts, simulate};
+//! # fn my_store(clock: trueno_core::clock::SharedClock, ids: trueno_core::id::IdSource) -> Parts { unimplemented!() }
+//! let run = simulate(7, my_store);
+//! assert!(run.broken.is_empty(), "{run}");
+//! ```
+
+mod handler;
+mod plot;
+mod watch;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use trueno_core::clock::SharedClock;
+use trueno_core::id::IdSource;
+use trueno_core::port::{JobQueue, TenantStore};
+
+/// An adapter's store, empty, and the queue over the same data. Its time has to be that of the
+/// clock that it was made with.
+#[derive(Clone, Debug)]
+pub struct Parts {
+    /// The queue.
+    pub queue: Arc<dyn JobQueue>,
+    /// The store.
+    pub store: Arc<dyn TenantStore>,
+}
+
+/// What a simulated run was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// The seed that plays it again.
+    pub seed: u64,
+    /// What happened, in order.
+    pub transcript: Vec<String>,
+    /// What must not be and was.
+    pub broken: Vec<String>,
+    /// How often what happened.
+    pub figures: BTreeMap<&'static str, u64>,
+}
+
+impl fmt::Display for Run {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for line in &self.transcript {
+            writeln!(f, "{line}")?;
+        }
+        for broken in &self.broken {
+            writeln!(f, "broken: {broken}")?;
+        }
+        write!(f, "to play it again: TRUENO_SEED={}", self.seed)
+    }
+}
+
+/// Plays the run of this seed over a store that `make` makes.
+///
+/// # Panics
+/// Where the store fails what no fault was planted in.
+pub fn simulate(seed: u64, make: impl FnOnce(SharedClock, IdSource) -> Parts) -> Run {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    runtime.block_on(plot::play(seed, make))
+}
