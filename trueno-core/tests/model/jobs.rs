@@ -265,7 +265,7 @@ impl Jobs {
                 }
             }
             Message::Heartbeat { session } => {
-                let is_open = state.store.extend(session, !rules.claim_opens, rules);
+                let is_open = state.store.extend(session, false, rules);
                 if let Some(worker) = state
                     .workers
                     .iter_mut()

@@ -89,7 +89,7 @@ fn caps_that_are_asked_before_the_job_begins_are_found() {
 }
 
 #[test]
-fn a_crash_before_the_first_heartbeat_that_loses_the_job_is_found() {
+fn a_claim_that_does_not_write_its_session_down_is_found() {
     let mut model = small(
         1,
         None,

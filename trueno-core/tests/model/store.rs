@@ -36,7 +36,7 @@ pub(crate) struct Rules {
     pub(crate) caps_when_it_begins: bool,
     /// A lease is its session's own.
     pub(crate) fenced_by_session: bool,
-    /// A claim opens its session, and not the first heartbeat.
+    /// A claim writes its session down.
     pub(crate) claim_opens: bool,
 }
 
