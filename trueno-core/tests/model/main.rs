@@ -128,7 +128,7 @@ fn missed_ticks_are_skipped() {
 }
 
 fn ticks(missed: MissedTicks) {
-    let (ticks, n) = if is_full() { (6, 1) } else { (4, 0) };
+    let (ticks, n) = if is_full() { (5, 1) } else { (4, 0) };
     let faults = ticks::Faults {
         crashes: 1,
         repeats: 1,

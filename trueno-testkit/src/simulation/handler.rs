@@ -81,7 +81,14 @@ impl JobHandler for Handler {
         match random.random_range(0..20) {
             // Deaf to whoever asks it to stop.
             0..5 => work.await,
-            5..16 => context.unless_stopped(async { Ok(work.await) }).await?,
+            5..16 => {
+                context
+                    .unless_stopped(async {
+                        work.await;
+                        Ok(())
+                    })
+                    .await?
+            }
             16..18 => return Err(Error::new(ErrorKind::Unavailable, "planted: try again")),
             18 => return Err(Error::new(ErrorKind::InvalidInput, "planted: for good")),
             // A panic that prints nothing.

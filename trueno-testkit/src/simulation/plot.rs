@@ -210,7 +210,7 @@ impl Plot {
 
     async fn enqueue(&mut self) {
         let tenant = self.random.random_range(0..self.log.tenants.len());
-        let scope = self.log.tenants[tenant].0.scan.clone();
+        let scope = self.log.tenants[tenant].0.scan;
         for _ in 0..self.random.random_range(1..4) {
             let effects = self.random.random_bool(0.6);
             let id: JobId = self.ids.next(self.clock.now());
@@ -279,7 +279,7 @@ impl Plot {
         }
         self.count("cancellations");
         let (job, tenant) = self.jobs[self.random.random_range(0..self.jobs.len())];
-        let scope = self.log.tenants[tenant].0.scan.clone();
+        let scope = self.log.tenants[tenant].0.scan;
         self.parts.queue.cancel(&scope, job).await.unwrap();
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
-use trueno_core::model::{Concurrency, JobPayload};
+use trueno_core::model::{Concurrency, JobPayload, JobStatus};
 use trueno_core::state::job::JobState;
 use uuid::Uuid;
 
