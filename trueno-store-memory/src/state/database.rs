@@ -8,9 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use trueno_core::error::{Error, ErrorKind, Result};
 use trueno_core::id::{ExceptionId, OrganizationId, ScheduleId, UserId};
-use trueno_core::model::{
-    AuditEvent, Exception, Member, Membership, Organization, Schedule,
-};
+use trueno_core::model::{AuditEvent, Exception, Member, Membership, Organization, Schedule};
 use trueno_core::port::LeaseRef;
 use trueno_core::state::lease;
 

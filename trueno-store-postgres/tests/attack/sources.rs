@@ -139,6 +139,8 @@ async fn play(notices: &Notices) {
     cases! {
         job_queue::cancel::a_finished_job_is_left_alone,
         job_queue::cancel::a_running_job_is_asked_to_stop,
+        job_queue::dead::a_dead_job_begins_anew,
+        job_queue::dead::jobs_are_listed,
         tenant_store::accounts::a_connection_goes_through_its_machine,
         tenant_store::assignments::a_removed_member_is_assigned_to_nothing,
         tenant_store::comments::comments_come_oldest_first,
@@ -149,6 +151,7 @@ async fn play(notices: &Notices) {
         tenant_store::findings::a_members_steps_go_through_the_machine,
         tenant_store::finish::a_failed_attempt_keeps_the_scan_running,
         tenant_store::members::a_members_role_decides_from_the_commit_on,
+        tenant_store::members::one_owner_stays,
         tenant_store::presence::what_comes_back_is_the_same,
         tenant_store::scans::cancelling_a_waiting_job_ends_its_scan,
         tenant_store::schedules::a_schedule_is_paused_resumed_and_removed,

@@ -257,6 +257,10 @@ impl JobQueue for Watched {
         self.real.stats().await
     }
 
+    async fn forget_finished(&self, age: Duration, limit: usize) -> Result<u64> {
+        self.real.forget_finished(age, limit).await
+    }
+
     async fn why_waiting(&self, scope: &OrgScope, job: JobId) -> Result<WaitReason> {
         self.real.why_waiting(scope, job).await
     }
