@@ -324,7 +324,7 @@ pub(super) async fn release(
     }
     let query = tx.query(
         "update job set
-            status = $3, failed_attempts = $4, run_at = $5, errors = case when $6 is null then errors else with_error(errors, $6, $7) end,
+            status = $3, failed_attempts = $4, run_at = $5, errors = case when $6::text is null then errors else with_error(errors, $6, $7) end,
             locked_by = null, locked_worker = null
          where organization_id = $1 and id = $2",
     );
@@ -360,7 +360,7 @@ async fn bury(
          ) select
             organization_id, id, kind, payload_version, payload, dedupe_key, priority, run_at,
             max_attempts, $3, lost_leases, $4, cancel_requested, created_at,
-            case when $5 is null then errors else with_error(errors, $5, $6) end,
+            case when $5::text is null then errors else with_error(errors, $5, $6) end,
             token, concurrency_key, concurrency_limit, timeout_ms, backoff_base_ms, backoff_cap_ms, $7
          from gone",
     );
