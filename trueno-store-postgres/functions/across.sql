@@ -9,7 +9,8 @@
 -- |---|---|
 -- | memberships, create_organization | app |
 -- | erase_organization: the organization that was entered, and no other | app |
--- | claim, heartbeat, settle_succeeded, recover_expired, queue_stats (queue.sql) | processor |
+-- | claim, heartbeat, settle_succeeded, recover_expired, queue_stats, forget_finished (queue.sql) | processor |
+-- | redrive_job, discard_job: the organization that was entered (queue.sql) | app |
 -- | queue_limits, set_queue_limits, pause_organization, pause_kind (queue.sql) | processor |
 -- | queue_quota, queue_waits: the organization that was entered (queue.sql) | app, processor |
 -- | enter_lease, enter_lease_to_read, enter_lease_to_finish: the organization of a lease | processor |

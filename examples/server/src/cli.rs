@@ -7,7 +7,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use trueno_core::model::{Region, RoleArn};
+use trueno_core::id::JobId;
+use trueno_core::model::{JobKind, JobStatus, Region, RoleArn};
 
 /// Scans cloud accounts for wasted spend.
 #[derive(Debug, Parser)]
@@ -27,6 +28,58 @@ pub(crate) enum Command {
     Migrate(MigrateArgs),
     /// Serves the page and the API, over the recorded account or over a Postgres store.
     Serve(ServeArgs),
+    /// Looks at the queue of a Postgres store and deals with its jobs.
+    Queue(QueueArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct QueueArgs {
+    #[command(subcommand)]
+    pub(crate) command: QueueCommand,
+    /// How to print it: as JSON, one object a line.
+    #[arg(long, value_enum, default_value_t = Format::Table, global = true)]
+    pub(crate) format: Format,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    #[command(flatten)]
+    pub(crate) keys: KeyArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum QueueCommand {
+    /// How many jobs of all organizations wait and run.
+    Stats,
+    /// The organization's jobs, oldest first; `--status dead` lists the dead letters.
+    List(ListArgs),
+    /// Everything that is known of a job.
+    Show(JobArgs),
+    /// Lets a dead job begin anew, with all its attempts.
+    Retry(JobArgs),
+    /// Gives a dead job up.
+    Discard(JobArgs),
+    /// Stops a job.
+    Cancel(JobArgs),
+    /// Says why a job has not begun.
+    Why(JobArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    /// Only in this status: queued, running, failed, succeeded, dead or cancelled.
+    #[arg(long)]
+    pub(crate) status: Option<JobStatus>,
+    /// Only of this kind.
+    #[arg(long)]
+    pub(crate) kind: Option<JobKind>,
+    /// How many at the most, 1 to 1000.
+    #[arg(long, value_name = "JOBS", default_value_t = 100)]
+    pub(crate) limit: usize,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct JobArgs {
+    /// The job's id.
+    pub(crate) job: JobId,
 }
 
 #[derive(Debug, Args)]

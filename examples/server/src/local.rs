@@ -29,14 +29,18 @@ pub(crate) struct Local {
 }
 
 impl Local {
+    /// The organization of this name, whether or not it is there.
+    pub(crate) fn named(name: &str) -> Self {
+        Self {
+            organization: organization_id(name),
+            operator: Identity::authenticated(operator_id(name)),
+        }
+    }
+
     /// Finds the organization, or creates it.
     pub(crate) async fn ensure(store: &dyn TenantStore, name: &str) -> Result<Self> {
-        let organization = organization_id(name);
-        let user = operator_id(name);
-        let local = Self {
-            organization,
-            operator: Identity::authenticated(user),
-        };
+        let local = Self::named(name);
+        let (organization, user) = (local.organization, local.operator.user());
         let memberships = store.memberships(user).await?;
         if memberships
             .iter()

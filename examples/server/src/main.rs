@@ -7,6 +7,7 @@ mod connect;
 mod demo;
 mod local;
 mod local_scan;
+mod queue;
 mod scan;
 mod serve;
 mod store;
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
             Command::Connect(args) => connect::run(&args),
             Command::Migrate(args) => store::migrate(&args).await,
             Command::Serve(args) => serve::run(&args).await,
+            Command::Queue(args) => queue::run(&args).await,
         }
     })
 }

@@ -7,7 +7,8 @@ use std::time::Duration;
 use trueno_core::access::Action;
 use trueno_core::error::{Error, ErrorKind};
 use trueno_core::model::JobStatus;
-use trueno_core::port::{AuditOutbox, CancelOutcome, JobQueue};
+use trueno_core::port::{AuditOutbox, CancelOutcome, JobQueue, TenantStore};
+use trueno_core::runtime::ProcessorConfig;
 use trueno_testkit::fault::Fault;
 
 use crate::world::{HANG, Scripted, World, quick};
@@ -291,4 +292,30 @@ async fn a_processor_that_is_dropped_drops_its_jobs() {
     assert!(running.await.unwrap_err().is_cancelled());
     let dropped = tokio::time::timeout(HANG, hears).await;
     assert!(dropped.expect("the handler is dropped").is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_ended_long_ago_is_forgotten_and_dead_letters_are_not() {
+    const HOUR: Duration = Duration::from_secs(3_600);
+    let config = ProcessorConfig::new("test").with_retention(Some(2 * HOUR));
+    let script = Scripted::new(|_, run| async move {
+        match run {
+            1 => Ok(()),
+            _ => Err(Error::new(ErrorKind::Denied, "never")),
+        }
+    });
+    let mut world = World::start(config, script).await;
+    let done = world.enqueue().await;
+    world.until(done, JobStatus::Succeeded).await;
+    let dead = world.enqueue().await;
+    world.until(dead, JobStatus::Dead).await;
+    tokio::time::sleep(HOUR).await;
+    assert_eq!(world.job(done).await.status, JobStatus::Succeeded);
+    tokio::time::sleep(HOUR + HOUR / 4).await;
+    let scope = world.scope(Action::Read).await;
+    let mut view = world.store.read(&scope).await.unwrap();
+    let forgotten = view.job(done).await.unwrap_err();
+    assert_eq!(forgotten.kind(), ErrorKind::NotFound);
+    assert_eq!(view.job(dead).await.unwrap().status, JobStatus::Dead);
+    world.shut_down().await;
 }

@@ -11,6 +11,7 @@ mod failure;
 mod interrupt;
 mod live;
 mod processes;
+mod queue;
 mod secrecy;
 mod serve;
 mod support;

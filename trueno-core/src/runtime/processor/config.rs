@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::JobKind;
+use crate::port::check_forget;
 use crate::retry::Backoff;
 use crate::runtime::JobHandler;
 
@@ -37,6 +38,8 @@ pub struct ProcessorConfig {
     pub stop_grace: Duration,
     /// The wait between attempts of a job that does not say.
     pub backoff: Backoff,
+    /// How long a job that ended is kept, dead ones apart: 30 days by default, for ever where `None`.
+    pub retention: Option<Duration>,
 }
 
 impl ProcessorConfig {
@@ -54,6 +57,7 @@ impl ProcessorConfig {
             timeout: None,
             stop_grace: Duration::from_secs(3),
             backoff: Backoff::default(),
+            retention: Some(Duration::from_secs(30 * 24 * 3_600)),
         }
     }
 
@@ -121,6 +125,13 @@ impl ProcessorConfig {
         self
     }
 
+    /// With jobs that are kept for so long after they ended, or for ever: an hour or more.
+    #[must_use]
+    pub fn with_retention(mut self, age: Option<Duration>) -> Self {
+        self.retention = age;
+        self
+    }
+
     /// Passes settings that can work, with these handlers.
     pub(super) fn check(&self, handlers: &BTreeMap<JobKind, Arc<dyn JobHandler>>) -> Result<()> {
         let wrong = |message: String| Err(Error::new(ErrorKind::Config, message));
@@ -133,6 +144,12 @@ impl ProcessorConfig {
         // What every queue takes; asked here, an operator learns of it at the start.
         if !(Duration::from_secs(1)..=Duration::from_secs(3_600)).contains(&self.lease_for) {
             return wrong("a lease needs to last 1 s to 1 h".to_owned());
+        }
+        if let Some(age) = self.retention {
+            check_forget(age, 1).map_err(|error| {
+                let message = format!("the time that finished jobs are kept for: {error}");
+                Error::new(ErrorKind::Config, message)
+            })?;
         }
         if self.poll_interval.is_zero() {
             return wrong("polls need a wait between them".to_owned());

@@ -177,6 +177,9 @@ impl Processor {
         tasks.spawn(upkeep::recover(queue.clone(), every));
         let (store, clock) = (self.store.clone(), self.clock.clone());
         tasks.spawn(upkeep::lapse_exceptions(store, clock, every));
+        if let Some(age) = self.config.retention {
+            tasks.spawn(upkeep::forget_finished(queue.clone(), age));
+        }
         let pause = self.config.poll_interval;
         tasks.spawn(upkeep::listen(queue.clone(), hints.clone(), pause));
         tasks

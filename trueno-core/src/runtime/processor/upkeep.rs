@@ -10,6 +10,10 @@ use super::session::Session;
 use crate::clock::SharedClock;
 use crate::port::{JobQueue, TenantStore};
 
+/// How often finished jobs are looked through, and how many go at once.
+const FORGET_EVERY: Duration = Duration::from_secs(600);
+const FORGOTTEN_AT_ONCE: usize = 1_000;
+
 /// How many exceptions end in one transaction.
 const LAPSED_AT_ONCE: usize = 100;
 
@@ -37,6 +41,28 @@ pub(super) async fn recover(queue: Arc<dyn JobQueue>, every: Duration) {
             Err(error) => tracing::warn!(?error, "recovery failed"),
         }
         tokio::time::sleep(every).await;
+    }
+}
+
+/// Forgets jobs that ended long ago, some at a time.
+pub(super) async fn forget_finished(queue: Arc<dyn JobQueue>, age: Duration) {
+    loop {
+        // First, so that a processor that starts again and again does nothing else.
+        tokio::time::sleep(FORGET_EVERY).await;
+        loop {
+            match queue.forget_finished(age, FORGOTTEN_AT_ONCE).await {
+                Ok(0) => break,
+                Ok(forgotten) => {
+                    tracing::info!(forgotten, "forgot jobs that ended long ago");
+                    // What a claim waits for is not held up by more of it.
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+                Err(error) => {
+                    tracing::warn!(?error, "no job was forgotten");
+                    break;
+                }
+            }
+        }
     }
 }
 
