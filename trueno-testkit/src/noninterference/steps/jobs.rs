@@ -42,6 +42,7 @@ impl Life {
         stage.pause().await;
 
         self.work_on_jobs(stage).await;
+        self.deal_with_the_dead(stage, &scope).await;
     }
 
     /// Claims jobs without a scan, and settles them.
@@ -93,7 +94,27 @@ impl Life {
         found.items.first().map(|job| job.id)
     }
 
-    /// Cancels a job, through the queue or in a unit of work, and deals with a dead one.
+    /// Lets a dead job begin anew, or discards it. Where there is none, it asks for another job, and is
+    /// refused.
+    async fn deal_with_the_dead(&mut self, stage: &Stage<'_>, scope: &OrgScope) {
+        let dead = match self.one_dead(stage, scope).await {
+            Some(dead) => dead,
+            None => self.one_of(&self.jobs.clone(), Thing::Job),
+        };
+        if self.chance(0.5) {
+            self.change(stage, "job.redriven", scope, async |unit| {
+                unit.redrive_job(dead).await
+            })
+            .await;
+        } else {
+            self.change(stage, "job.discarded", scope, async |unit| {
+                unit.discard_job(dead).await
+            })
+            .await;
+        }
+    }
+
+    /// Cancels a job, through the queue or in a unit of work.
     pub(super) async fn cancel(&mut self, stage: &Stage<'_>) {
         let Some(scope) = self.scope(stage, Action::Scan).await else {
             return;
@@ -107,21 +128,6 @@ impl Life {
         } else {
             self.change(stage, "job.cancelled", &scope, async |unit| {
                 Ok(format!("{:?}", unit.cancel_job(job).await?))
-            })
-            .await;
-        }
-        let dead = match self.one_dead(stage, &scope).await {
-            Some(dead) if self.chance(0.8) => dead,
-            _ => job,
-        };
-        if self.chance(0.5) {
-            self.change(stage, "job.redriven", &scope, async |unit| {
-                unit.redrive_job(dead).await
-            })
-            .await;
-        } else {
-            self.change(stage, "job.discarded", &scope, async |unit| {
-                unit.discard_job(dead).await
             })
             .await;
         }
