@@ -138,7 +138,7 @@ impl FinishOutcome {
     ///
     /// # Errors
     /// [`ErrorKind::InvalidInput`](crate::error::ErrorKind::InvalidInput) for a text with a
-    /// NUL, and for a result over [`JobPayload::MAX_BYTES`] or of a job that did not succeed.
+    /// NUL, and for a result over [`JobPayload::MAX_BYTES`](crate::model::JobPayload::MAX_BYTES) or of a job that did not succeed.
     pub fn check(&self) -> Result<()> {
         self.job.check()?;
         if let Some(result) = &self.result {
