@@ -91,7 +91,8 @@ begin
             due_at = least(l.due_at, excluded.due_at)
     ), turns as (
         insert into queue_turn as t (organization_id, kind, turn)
-        select g.organization_id, g.kind, min(g.ready_at)
+        -- Not before now: who names a moment long past is not served before everybody else.
+        select g.organization_id, g.kind, greatest(min(g.ready_at), clock_timestamp())
         from gone g where g.lane is not null
         group by g.organization_id, g.kind
         on conflict (organization_id, kind) do update set turn = least(t.turn, excluded.turn)
@@ -391,6 +392,7 @@ declare
     has_left boolean;
     waiting uuid[];
     mine uuid[];
+    tried uuid[] := '{}';
     standing uuid;
     taken int := 0;
     more int;
@@ -455,8 +457,11 @@ begin
         );
         get diagnostics more = row_count;
         taken := taken + more;
-        -- What is left of the batch is not worth another round.
+        -- What is left of the batch is not worth another round, and what could not be taken now (a
+        -- member's transaction has it locked, for one) is not asked for again.
         exit when more > 0 and taken >= the_limit / 2;
+        exit when more = 0 and mine <@ tried;
+        tried := tried || mine;
     end loop;
     if taken = 0 and has_left then
         return query select null::uuid, null::uuid, null::uuid, null, null::bigint, null::jsonb,

@@ -8,17 +8,21 @@
 
 mod support;
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use sha2::{Digest, Sha256};
 use sqlx::{AssertSqlSafe, Executor as _};
 use support::{Database, ROLES, keys};
 use trueno_core::access::{Action, Identity, OrgScope, authorize};
-use trueno_core::id::{CloudAccountId, FindingId, IdSource, OrganizationId, ScanId, UserId};
+use trueno_core::id::{
+    CloudAccountId, FindingId, IdSource, JobId, OrganizationId, ScanId, UserId, WorkerSessionId,
+};
 use trueno_core::model::{EventDraft, Finding, FindingStatus, NewOrganization};
 use trueno_core::port::tenant_store::TagFilter;
 use trueno_core::port::{
-    AuditOutbox as _, Count, FindingFilter, PageRequest, ResourceFilter, TenantStore as _,
+    AuditOutbox as _, ClaimRequest, Count, FindingFilter, JobQueue as _, PageRequest,
+    ResourceFilter, TenantStore as _,
 };
 use trueno_store_postgres::{PostgresStore, migrate};
 
@@ -248,4 +252,62 @@ async fn a_program_of_version_5_is_told_to_be_upgraded() {
     let new = NewOrganization::new(organization, "New", owner).unwrap();
     let event = EventDraft::new("organization.created", "organization", organization);
     store.create_organization(new, event).await.unwrap();
+}
+
+#[tokio::test]
+async fn jobs_of_version_5_go_on() {
+    let database = of_version_5().await;
+    let old = fill(&database, &[]).await;
+    let ids = IdSource::random();
+    let [running, waiting, dead]: [JobId; 3] =
+        std::array::from_fn(|_| ids.next(jiff::Timestamp::from_second(1_800_000_000).unwrap()));
+    let session: WorkerSessionId = ids.next(jiff::Timestamp::UNIX_EPOCH);
+    let organization = old.organization;
+    let columns = "organization_id, id, kind, payload_version, payload, priority, run_at,
+        max_attempts, failed_attempts, created_at, last_error, status";
+    let values = |id: JobId| {
+        format!(
+            "'{organization}', '{id}', 'work', 1, '{{}}', 0, now() - interval '1 minute', 3, 1, now(),
+             'it broke'"
+        )
+    };
+    database
+        .execute(&format!(
+            "insert into trueno.job ({columns}, token, locked_by, locked_worker)
+             values ({}, 'running', gen_random_uuid(), '{session}', 'gone');
+             insert into trueno.job ({columns}) values ({}, 'failed');
+             insert into trueno.job_history ({columns}, lost_leases, cancel_requested)
+             values ({}, 'dead', 0, false);
+             insert into trueno.worker_session (
+                id, worker, expires_at, held_organizations, held_jobs
+             ) values (
+                '{session}', 'gone', now() - interval '1 minute', '{{{organization}}}', '{{{running}}}'
+             )",
+            values(running),
+            values(waiting),
+            values(dead)
+        ))
+        .await;
+    migrate(&database.config(), &keys()).await.unwrap();
+    let store = PostgresStore::connect(database.config(), &keys())
+        .await
+        .unwrap();
+    let stats = store.stats().await.unwrap();
+    assert_eq!((stats.waiting, stats.running), (1, 1));
+    let recovered = store.recover_expired(10).await.unwrap();
+    assert_eq!(recovered.requeued, 1, "its worker is gone");
+    let kinds = vec!["work".parse().unwrap()];
+    let request = ClaimRequest::new(ids.next(jiff::Timestamp::UNIX_EPOCH), "new", kinds, 10);
+    let claims = store.claim(&request).await.unwrap();
+    let claimed: BTreeSet<JobId> = claims.iter().map(|claim| claim.lease.job).collect();
+    assert_eq!(claimed, BTreeSet::from([running, waiting]));
+    let owner = Identity::authenticated(old.owner);
+    let scope = authorize(&store, &owner, organization, Action::Read)
+        .await
+        .unwrap();
+    let mut view = store.read(&scope).await.unwrap();
+    for job in [running, waiting, dead] {
+        let job = view.job(job).await.unwrap();
+        assert_eq!(job.last_error(), Some("it broke"), "{job:?}");
+    }
 }

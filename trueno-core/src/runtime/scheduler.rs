@@ -323,7 +323,7 @@ fn keyed(job: NewJob, due: &DueSchedule, tick: jiff::Timestamp) -> Result<NewJob
     let account = due.account.to_string();
     match due.missed {
         MissedTicks::RunAll => Ok(job
-            .with_dedupe_key(&format!("{account} {tick}"))?
+            .with_dedupe_key(&format!("{} {tick}", due.id))?
             .with_concurrency(Concurrency::new(&account, 1)?)),
         _ => job.with_dedupe_key(&account),
     }
