@@ -1,5 +1,4 @@
 //! The lines that a bench prints.
-#![allow(dead_code, reason = "each bench uses some of it")]
 
 use std::io::Write as _;
 
@@ -20,8 +19,6 @@ macro_rules! note {
 pub(crate) enum Target {
     AtMost(f64),
     AtLeast(f64),
-    /// Reported only.
-    None,
 }
 
 /// One comparison.
@@ -32,7 +29,8 @@ pub(crate) struct Line {
     pub(crate) peer: &'static str,
     pub(crate) ours: f64,
     pub(crate) peer_value: f64,
-    pub(crate) target: Target,
+    /// None where it is reported only.
+    pub(crate) target: Option<Target>,
 }
 
 impl Line {
@@ -52,9 +50,9 @@ impl Line {
         writeln!(stdout, "{json}").expect("stdout takes the line");
         let ratio = ratio.unwrap_or(self.ours);
         let (met, wanted) = match self.target {
-            Target::AtMost(most) => (ratio <= most, format!("at most {most}")),
-            Target::AtLeast(least) => (ratio >= least, format!("at least {least}")),
-            Target::None => (true, "reported only".to_owned()),
+            Some(Target::AtMost(most)) => (ratio <= most, format!("at most {most}")),
+            Some(Target::AtLeast(least)) => (ratio >= least, format!("at least {least}")),
+            None => (true, "reported only".to_owned()),
         };
         let verdict = if met { "" } else { ": MISSED" };
         note!("{}: {ratio:.3}, wanted: {wanted}{verdict}", self.metric);
@@ -73,11 +71,4 @@ struct Json {
 
 fn rounded(value: f64) -> f64 {
     (value * 10_000.0).round() / 10_000.0
-}
-
-/// The middle one.
-pub(crate) fn median(mut values: Vec<f64>) -> f64 {
-    assert!(!values.is_empty(), "something was measured");
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }

@@ -43,7 +43,7 @@ fn line(metric: &'static str, peer: &'static Peer, ours: f64, peer_value: f64) {
         peer: peer.shown,
         ours,
         peer_value,
-        target: Target::AtLeast(peer.wanted),
+        target: Some(Target::AtLeast(peer.wanted)),
     }
     .print("queue");
 }
@@ -90,7 +90,7 @@ pub(crate) async fn pickup(_: &Options) {
             peer: "graphile-worker 0.17.3, ms",
             ours,
             peer_value,
-            target: Target::AtMost(most),
+            target: Some(Target::AtMost(most)),
         }
         .print("queue");
     }

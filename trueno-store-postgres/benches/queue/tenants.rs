@@ -39,7 +39,7 @@ pub(crate) async fn run(options: &Options) {
             peer,
             ours,
             peer_value: empty,
-            target: Target::AtLeast(least),
+            target: Some(Target::AtLeast(least)),
         }
         .print("queue");
     }

@@ -55,7 +55,7 @@ pub(crate) async fn run(options: &Options, notices: &Notices) {
         peer: "hand-written UNNEST upsert, rows/s",
         ours: rate(first),
         peer_value: rate(by_hand),
-        target: Target::AtLeast(0.5),
+        target: Some(Target::AtLeast(0.5)),
     }
     .print("store");
 
@@ -83,7 +83,7 @@ pub(crate) async fn run(options: &Options, notices: &Notices) {
         peer: "first ingest, s",
         ours: again.as_secs_f64(),
         peer_value: first.as_secs_f64(),
-        target: Target::AtMost(0.3),
+        target: Some(Target::AtMost(0.3)),
     }
     .print("store");
     let moved = if after.versions == before.versions {
@@ -96,7 +96,7 @@ pub(crate) async fn run(options: &Options, notices: &Notices) {
         peer: "none",
         ours: (after.writes - before.writes).max(moved) as f64,
         peer_value: 0.0,
-        target: Target::AtMost(0.0),
+        target: Some(Target::AtMost(0.0)),
     }
     .print("store");
 }

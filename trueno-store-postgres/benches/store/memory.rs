@@ -22,7 +22,7 @@ pub(crate) fn run(options: &Options) {
         peer: "10k resources, MiB",
         ours: many,
         peer_value: few,
-        target: Target::AtMost(1.1),
+        target: Some(Target::AtMost(1.1)),
     }
     .print("store");
 }

@@ -3,7 +3,8 @@
 use trueno_core::port::{Cursor, FindingFilter, PageRequest, TenantStore as _};
 
 use crate::notices::{Notices, store_with};
-use crate::report::{Line, Target, median};
+use crate::report::{Line, Target};
+use crate::world::median;
 use crate::world::{Bench, TIMED, statement_time};
 use crate::{Options, note};
 
@@ -49,7 +50,7 @@ pub(crate) async fn run(options: &Options, notices: &Notices) {
         peer: "page 1, ms",
         ours: far,
         peer_value: near,
-        target: Target::AtMost(1.3),
+        target: Some(Target::AtMost(1.3)),
     }
     .print("store");
 }

@@ -7,8 +7,9 @@ use trueno_testkit::fixtures::Tenant;
 
 use crate::data::COUNTED;
 use crate::notices::{Notices, Told, store_with};
-use crate::report::{Line, Target, median};
+use crate::report::{Line, Target};
 use crate::support::{Database, ROLES};
+use crate::world::median;
 use crate::world::{Bench, TIMED, statement_time};
 use crate::{Options, note};
 
@@ -194,7 +195,7 @@ fn report(metric: &'static str, times: [Vec<f64>; 2]) {
         peer: "same statement without policies, ms",
         ours,
         peer_value: bare,
-        target: Target::AtMost(1.15),
+        target: Some(Target::AtMost(1.15)),
     }
     .print("store");
 }
@@ -218,7 +219,7 @@ async fn enter(database: &Database, tenants: &[Tenant], notices: &Notices) {
         peer: "round trip of select 1, ms",
         ours,
         peer_value: least,
-        target: Target::None,
+        target: None,
     }
     .print("store");
 }

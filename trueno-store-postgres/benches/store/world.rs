@@ -100,3 +100,10 @@ pub(crate) fn statement_time(notices: &Notices) -> f64 {
 pub(crate) fn runtime() -> Runtime {
     Runtime::new().expect("a runtime")
 }
+
+/// The middle one.
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
+    assert!(!values.is_empty(), "something was measured");
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}

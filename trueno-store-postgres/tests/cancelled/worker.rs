@@ -288,9 +288,6 @@ impl Worker {
     }
 }
 
-/// How often a worker asks for a job that is due.
-const CLAIMS: usize = 1_000;
-
 /// Long enough for the slowest run.
 const LEASE: Duration = Duration::from_secs(3_600);
 
@@ -314,16 +311,8 @@ async fn running(
     let requested = world.request_scan_by(tenant, account, job).await;
     let mut request = ClaimRequest::new(world.id(), "worker", vec![kind.clone()], 1);
     request.lease_for = LEASE;
-    let mut lease = None;
-    for _ in 0..CLAIMS {
-        lease = claim_leases(&*world.queue, &request).await.unwrap().pop();
-        if lease.is_some() {
-            break;
-        }
-        // Another worker's claim has the organization locked, and leaves it to the next one.
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    let lease = lease.expect("the job is due");
+    let mut leases = claim_leases(&*world.queue, &request).await.unwrap();
+    let lease = leases.pop().expect("the job is due");
     assert_eq!(lease.reference().job, requested.job);
     world.start(&lease, 1).await;
     (requested, lease)

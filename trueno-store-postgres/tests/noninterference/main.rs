@@ -114,15 +114,12 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
     runtime.enable_all().build().unwrap().block_on(future)
 }
 
-/// So many interleavings give B everything that it asks for at least once.
-const ENOUGH: u32 = 500;
-
 /// How many interleavings a full proof tries. Through a pooler, statements go two hops and are planned
 /// each time.
 fn interleavings(way: Way) -> u32 {
     match way {
         Way::Straight => 5_000,
-        Way::Pooled => 1_000,
+        Way::Pooled => 2_000,
     }
 }
 
@@ -140,11 +137,7 @@ fn what_b_is_answered_is_the_same(way: Way) {
         }
         all
     });
-    // A small sample may miss what is rare: the larger one of the direct way does not, nor does a full
-    // proof.
-    if interleavings >= ENOUGH {
-        assert_eq!(figures.never_given(), Vec::<&str>::new());
-    }
+    assert_eq!(figures.never_given(), Vec::<&str>::new());
     let name = way.proof("noninterference postgres");
     println!("{name}: {}", figures.to_json());
     proof::report(&name, &figures.to_json());

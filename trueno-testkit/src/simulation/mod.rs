@@ -10,11 +10,16 @@
 //! - a job's effect was committed once if it succeeded, under the token of its last claim, and never
 //!   otherwise (P3); its follower is there with it or not at all (P2).
 //!
-//! ```no_run
-//! # use trueno_testkit::simulation::{Parts, simulate};
-//! # fn my_store(clock: trueno_core::clock::SharedClock, ids: trueno_core::id::IdSource) -> Parts { unimplemented!() }
-//! let run = simulate(7, my_store);
-//! assert!(run.broken.is_empty(), "{run}");
+//! ```
+//! # use trueno_core::clock::SharedClock;
+//! # use trueno_core::id::IdSource;
+//! use trueno_testkit::simulation::{Parts, simulate};
+//!
+//! /// `my_store` makes the adapter's store, over the clock and the ids that it is given.
+//! fn holds(my_store: fn(SharedClock, IdSource) -> Parts) {
+//!     let run = simulate(7, my_store);
+//!     assert!(run.broken.is_empty(), "{run}");
+//! }
 //! ```
 
 mod handler;

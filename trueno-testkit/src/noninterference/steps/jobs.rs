@@ -94,23 +94,26 @@ impl Life {
         found.items.first().map(|job| job.id)
     }
 
-    /// Lets a dead job begin anew, or discards it. Where there is none, it asks for another job, and is
-    /// refused.
+    /// Lets a dead job begin anew, or discards it, and then does the other with another one. Where there
+    /// is none, it asks for any job, and is refused.
     async fn deal_with_the_dead(&mut self, stage: &Stage<'_>, scope: &OrgScope) {
-        let dead = match self.one_dead(stage, scope).await {
-            Some(dead) => dead,
-            None => self.one_of(&self.jobs.clone(), Thing::Job),
-        };
-        if self.chance(0.5) {
-            self.change(stage, "job.redriven", scope, async |unit| {
-                unit.redrive_job(dead).await
-            })
-            .await;
-        } else {
-            self.change(stage, "job.discarded", scope, async |unit| {
-                unit.discard_job(dead).await
-            })
-            .await;
+        let discards_first = self.chance(0.5);
+        for discards in [discards_first, !discards_first] {
+            let dead = match self.one_dead(stage, scope).await {
+                Some(dead) => dead,
+                None => self.one_of(&self.jobs.clone(), Thing::Job),
+            };
+            if discards {
+                self.change(stage, "job.discarded", scope, async |unit| {
+                    unit.discard_job(dead).await
+                })
+                .await;
+            } else {
+                self.change(stage, "job.redriven", scope, async |unit| {
+                    unit.redrive_job(dead).await
+                })
+                .await;
+            }
         }
     }
 

@@ -164,7 +164,6 @@ impl Life {
             })
             .await;
             self.schedules.push(id);
-            return;
         }
         let id = self.pick(&self.schedules.clone());
         let Some(before) = self
@@ -176,15 +175,15 @@ impl Life {
             return;
         };
         let version = self.version(before.version);
+        let status = self.pick(ScheduleStatus::ALL);
+        self.change(stage, "schedule.changed", &scope, async |unit| {
+            unit.set_schedule_status(id, version, status).await
+        })
+        .await;
         if self.chance(0.3) {
+            // The version that it has now, unless another changed it, or the change was refused.
             self.change(stage, "schedule.removed", &scope, async |unit| {
-                unit.remove_schedule(id, version).await
-            })
-            .await;
-        } else {
-            let status = self.pick(ScheduleStatus::ALL);
-            self.change(stage, "schedule.changed", &scope, async |unit| {
-                unit.set_schedule_status(id, version, status).await
+                unit.remove_schedule(id, version + 1).await
             })
             .await;
         }
