@@ -2,6 +2,7 @@
 
 mod accounts;
 mod audit;
+mod dead_jobs;
 pub(crate) mod events;
 mod exceptions;
 mod findings;
