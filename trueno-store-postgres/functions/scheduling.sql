@@ -1,6 +1,11 @@
 -- Run as @system@, after queue.sql. Schedules of every organization, as they fire. The head of across.sql
 -- lists these functions.
 
+drop function if exists fire_schedule(
+    uuid, uuid, timestamptz, timestamptz, timestamptz, bigint, jsonb, uuid, uuid, uuid, text,
+    bigint, jsonb, text, smallint, timestamptz, bigint, text, bigint, bigint, bigint, bigint
+); -- until 13
+
 -- Up to `the_limit` schedules that are due, after a place in their order, or from its start on
 -- where that is null. The moment is that of the statement.
 create or replace function due_schedules(
@@ -36,7 +41,8 @@ $$;
 create or replace function fire_schedule(
     the_organization uuid, the_schedule uuid, the_due_at timestamptz, the_next timestamptz,
     the_tick timestamptz, passed_over bigint, the_details jsonb, the_event uuid, the_scan uuid,
-    the_job uuid, the_kind text, the_payload_version bigint, the_payload jsonb, the_dedupe_key text,
+    the_job uuid, the_kind text, the_payload_version bigint, the_payload jsonb,
+    the_dedupe_scope text, the_dedupe_key text,
     the_priority smallint, the_run_at timestamptz, the_max_attempts bigint, the_concurrency_key text,
     the_concurrency_limit bigint, the_timeout_ms bigint, the_backoff_base_ms bigint,
     the_backoff_cap_ms bigint
@@ -109,15 +115,18 @@ begin
             raise exception using errcode = 'TR003', message = 'the job id is in use';
         end if;
         insert into job (
-            organization_id, id, kind, payload_version, payload, dedupe_key, priority, run_at,
+            organization_id, id, kind, payload_version, payload, dedupe_scope, dedupe_key,
+            priority, run_at,
             max_attempts, status, created_at, concurrency_key, concurrency_limit, timeout_ms,
             backoff_base_ms, backoff_cap_ms
         ) values (
-            the_organization, the_job, the_kind, the_payload_version, the_payload, the_dedupe_key,
+            the_organization, the_job, the_kind, the_payload_version, the_payload,
+            the_dedupe_scope, the_dedupe_key,
             the_priority, coalesce(the_run_at, moment), the_max_attempts, 'queued', moment,
             the_concurrency_key, the_concurrency_limit, the_timeout_ms, the_backoff_base_ms,
             the_backoff_cap_ms
-        ) on conflict (organization_id, kind, dedupe_key) where dedupe_key is not null do nothing;
+        ) on conflict (organization_id, dedupe_scope, dedupe_key)
+            where dedupe_key is not null do nothing;
         if found then
             insert into scan (
                 organization_id, id, account_id, job_id, kind, status, requested_by_kind,
@@ -177,7 +186,8 @@ revoke all on function
     due_schedules(timestamptz, uuid, uuid, int),
     fire_schedule(
         uuid, uuid, timestamptz, timestamptz, timestamptz, bigint, jsonb, uuid, uuid, uuid, text,
-        bigint, jsonb, text, smallint, timestamptz, bigint, text, bigint, bigint, bigint, bigint
+        bigint, jsonb, text, text, smallint, timestamptz, bigint, text, bigint, bigint, bigint,
+        bigint
     ),
     keep_schedule_due()
     from public;
@@ -185,7 +195,8 @@ grant execute on function
     due_schedules(timestamptz, uuid, uuid, int),
     fire_schedule(
         uuid, uuid, timestamptz, timestamptz, timestamptz, bigint, jsonb, uuid, uuid, uuid, text,
-        bigint, jsonb, text, smallint, timestamptz, bigint, text, bigint, bigint, bigint, bigint
+        bigint, jsonb, text, text, smallint, timestamptz, bigint, text, bigint, bigint, bigint,
+        bigint
     )
     to "@processor@";
 grant execute on function keep_schedule_due() to "@owner@";

@@ -10,18 +10,25 @@
 drop function if exists enqueue(
     uuid[], text[], bigint[], jsonb[], text[], smallint[], timestamptz[], bigint[]
 ); -- until 10
+drop function if exists enqueue(
+    uuid[], text[], bigint[], jsonb[], text[], smallint[], timestamptz[], bigint[], text[],
+    bigint[], bigint[], bigint[], bigint[], boolean
+); -- until 13
 
 -- Enqueues. Answers in the order of its arguments. An id that is in use, live or finished, raises TR003,
 -- and an organization that has as many live jobs as it may, TR005, where it is held to that; nothing is
 -- enqueued then. ON CONFLICT looks within one organization only: the key starts with it.
 create or replace function enqueue(
     the_ids uuid[], the_kinds text[], the_payload_versions bigint[], the_payloads jsonb[],
-    the_dedupe_keys text[], the_priorities smallint[], the_run_ats timestamptz[],
-    the_max_attempts bigint[], the_concurrency_keys text[], the_concurrency_limits bigint[],
+    the_dedupe_scopes text[], the_dedupe_keys text[], the_dedupe_windows_ms bigint[],
+    the_priorities smallint[], the_run_ats timestamptz[], the_max_attempts bigint[], the_concurrency_keys text[], the_concurrency_limits bigint[],
     the_timeouts_ms bigint[], the_backoff_bases_ms bigint[], the_backoff_caps_ms bigint[],
     is_limited boolean
 ) returns table (created boolean, job_id uuid)
 language plpgsql volatile
+-- A list as long as the batch is planned alike whatever is in it.
+set plan_cache_mode = force_generic_plan
+set jit = off
 set search_path = pg_catalog, "@schema@", pg_temp as $$
 declare
     organization uuid := current_organization();
@@ -29,6 +36,8 @@ declare
     moment timestamptz := clock_timestamp();
     quota record;
     inserted bigint;
+    latest record;
+    enqueued_after timestamptz;
 begin
     if is_limited then
         select * into quota from queue_quota();
@@ -76,27 +85,42 @@ begin
         end if;
         created := false;
         job_id := null;
+        enqueued_after := moment - the_dedupe_windows_ms[i] * interval '1 millisecond';
         -- Goes round again where the job that had the key ended in between.
         while job_id is null loop
             insert into job (
-                organization_id, id, kind, payload_version, payload, dedupe_key, priority, run_at,
-                max_attempts, status, created_at, concurrency_key, concurrency_limit, timeout_ms,
+                organization_id, id, kind, payload_version, payload, dedupe_scope, dedupe_key,
+                priority, run_at, max_attempts, status, created_at, concurrency_key, concurrency_limit, timeout_ms,
                 backoff_base_ms, backoff_cap_ms
             ) values (
                 organization, the_ids[i], the_kinds[i], the_payload_versions[i], the_payloads[i],
-                the_dedupe_keys[i], the_priorities[i], coalesce(the_run_ats[i], moment),
-                the_max_attempts[i], 'queued', moment, the_concurrency_keys[i],
+                the_dedupe_scopes[i], the_dedupe_keys[i], the_priorities[i],
+                coalesce(the_run_ats[i], moment), the_max_attempts[i], 'queued', moment, the_concurrency_keys[i],
                 the_concurrency_limits[i], the_timeouts_ms[i], the_backoff_bases_ms[i],
                 the_backoff_caps_ms[i]
-            ) on conflict (organization_id, kind, dedupe_key) where dedupe_key is not null do nothing
+            ) on conflict (organization_id, dedupe_scope, dedupe_key) where dedupe_key is not null do nothing
             returning job.id into job_id;
             created := job_id is not null;
             if not created then
                 select job.id into job_id from job
-                    where job.organization_id = organization and job.kind = the_kinds[i]
+                    where job.organization_id = organization
+                        and job.dedupe_scope = the_dedupe_scopes[i]
                         and job.dedupe_key = the_dedupe_keys[i];
             end if;
         end loop;
+        -- After the insert, which waited for whoever had the key: what ended meanwhile is in the history.
+        if created and enqueued_after is not null then
+            select h.id, h.status, h.created_at into latest from job_history h
+                where h.organization_id = organization and h.dedupe_scope = the_dedupe_scopes[i]
+                    and h.dedupe_key = the_dedupe_keys[i]
+                order by h.created_at desc limit 1;
+            if found and latest.status <> 'cancelled' and latest.created_at > enqueued_after then
+                delete from job
+                    where job.organization_id = organization and job.id = the_ids[i];
+                created := false;
+                job_id := latest.id;
+            end if;
+        end if;
         return next;
     end loop;
 end $$;
@@ -209,15 +233,15 @@ $$;
 
 revoke all on function
     enqueue(
-        uuid[], text[], bigint[], jsonb[], text[], smallint[], timestamptz[], bigint[], text[],
-        bigint[], bigint[], bigint[], bigint[], boolean
+        uuid[], text[], bigint[], jsonb[], text[], text[], bigint[], smallint[], timestamptz[],
+        bigint[], text[], bigint[], bigint[], bigint[], bigint[], boolean
     ),
     end_looks(uuid, uuid, text[], text[], boolean[]), with_error(jsonb, text, int)
     from public, "@system@", "@app@", "@processor@", "@sequencer@";
 grant execute on function
     enqueue(
-        uuid[], text[], bigint[], jsonb[], text[], smallint[], timestamptz[], bigint[], text[],
-        bigint[], bigint[], bigint[], bigint[], boolean
+        uuid[], text[], bigint[], jsonb[], text[], text[], bigint[], smallint[], timestamptz[],
+        bigint[], text[], bigint[], bigint[], bigint[], bigint[], boolean
     )
     to "@app@", "@processor@";
 grant execute on function end_looks(uuid, uuid, text[], text[], boolean[]) to "@processor@";

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Concurrency, PRIORITIES};
+use super::{Concurrency, Dedupe, PRIORITIES};
 use crate::error::{Error, Result};
 use crate::id::{JobId, OrganizationId};
 use crate::retry::Backoff;
@@ -143,9 +143,8 @@ pub struct NewJob {
     pub kind: JobKind,
     /// What the handler is given.
     pub payload: JobPayload,
-    /// While a job with this key is live, enqueueing another one of the same kind in the same
-    /// organization answers that job instead.
-    pub dedupe_key: Option<String>,
+    /// Enqueueing it answers the job that has the key already, where there is one.
+    pub dedupe: Option<Dedupe>,
     /// One of [`PRIORITIES`]: larger goes first within an organization, as far as
     /// [`PRIORITY_POINT`](super::PRIORITY_POINT) says.
     pub priority: i16,
@@ -174,7 +173,7 @@ impl NewJob {
             id,
             kind,
             payload,
-            dedupe_key: None,
+            dedupe: None,
             priority: 0,
             run_at: None,
             max_attempts: 2,
@@ -184,15 +183,19 @@ impl NewJob {
         })
     }
 
-    /// Collapses into a live job of the same kind and key. Keys over 200 bytes are refused.
+    /// Collapses into a live job of the same kind and key.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidInput`](crate::error::ErrorKind::InvalidInput) for a key that is empty,
-    /// too long or holds a NUL.
-    pub fn with_dedupe_key(mut self, key: &str) -> Result<Self> {
-        check_dedupe_key(key)?;
-        self.dedupe_key = Some(key.to_owned());
-        Ok(self)
+    /// As [`Dedupe::new`].
+    pub fn with_dedupe_key(self, key: &str) -> Result<Self> {
+        Ok(self.with_dedupe(Dedupe::new(key)?))
+    }
+
+    /// Collapses into the job that has the key already.
+    #[must_use]
+    pub fn with_dedupe(mut self, dedupe: Dedupe) -> Self {
+        self.dedupe = Some(dedupe);
+        self
     }
 
     /// Larger goes first within an organization, as far as
@@ -259,9 +262,6 @@ impl NewJob {
     /// refuse.
     pub fn check(&self) -> Result<()> {
         check_payload(&self.payload)?;
-        if let Some(key) = &self.dedupe_key {
-            check_dedupe_key(key)?;
-        }
         if let Some(timeout) = self.timeout {
             check_timeout(timeout)?;
         }
@@ -283,16 +283,6 @@ pub(crate) fn check_json(what: &'static str, json: &Value) -> Result<()> {
         return Err(Error::invalid(what, "is larger than 64 KiB as JSON"));
     }
     json_without_nul(what, json)
-}
-
-fn check_dedupe_key(key: &str) -> Result<()> {
-    if key.is_empty() || key.len() > 200 || key.contains('\0') {
-        return Err(Error::invalid(
-            "dedupe key",
-            "needs 1 to 200 bytes without NUL",
-        ));
-    }
-    Ok(())
 }
 
 fn check_priority(priority: i16) -> Result<()> {

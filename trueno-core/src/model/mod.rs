@@ -5,6 +5,7 @@ pub mod audit;
 pub mod cloud_account;
 pub mod coverage;
 pub mod cron;
+pub mod dedupe;
 pub mod exception;
 pub mod finding;
 pub mod job;
@@ -25,6 +26,7 @@ pub use cloud_account::{
 };
 pub use coverage::{Coverage, CoverageStatus, TaskKey};
 pub use cron::CronExpression;
+pub use dedupe::{Dedupe, DedupeScope};
 pub use exception::{Exception, ExceptionStatus, NewException};
 pub use finding::{
     ChangeOfFinding, Comment, Finding, FindingChange, FindingDraft, FindingStatus, NewComment,

@@ -20,12 +20,12 @@ use crate::text::without_nul;
 pub enum Enqueued {
     /// It is in the queue.
     Created(JobId),
-    /// A live job has its dedupe key: that one stands for it.
+    /// A job has its dedupe key already: that one stands for it.
     Duplicate(JobId),
 }
 
 impl Enqueued {
-    /// The job that will run.
+    /// The job that runs, or ran.
     #[must_use]
     pub const fn job(self) -> JobId {
         match self {

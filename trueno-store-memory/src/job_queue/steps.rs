@@ -2,19 +2,20 @@
 
 use std::cmp::Reverse;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::Value;
 use trueno_core::error::{Error, ErrorKind, Result};
 use trueno_core::id::{JobId, ScanId};
-use trueno_core::model::{Job, JobError, JobStatus, NewJob, Scan};
+use trueno_core::model::{Dedupe, Job, JobError, JobStatus, NewJob, Scan};
 use trueno_core::port::tenant_store::scan_end;
 use trueno_core::port::{CancelOutcome, Claim, Enqueued, FinishOutcome, JobOutcome, LeaseRef};
 use trueno_core::state::job::{self, JobEvent, JobState};
 use trueno_core::state::scan::{self, ScanEvent};
 use trueno_core::state::{InvalidTransition, Refusal};
 
-use crate::state::{Draft, JobRow, JobSpec};
+use crate::state::{DedupeKey, Draft, JobRow, JobSpec};
 
 pub(crate) fn not_found() -> Error {
     Error::not_found("job")
@@ -42,25 +43,29 @@ impl Draft {
                 "the job's id is in use",
             ));
         }
-        if let Some(key) = &new.dedupe_key {
-            let key = (new.kind.clone(), key.clone());
-            if let Some(live) = self.jobs_by_key.get(&key).map(|live| **live) {
-                // The answer is worth something only if that job is still live at the commit.
-                self.jobs_by_key.rely_on(key);
-                return Ok(Enqueued::Duplicate(live));
-            }
-            self.jobs_by_key.put(key, new.id);
-        }
         let spec = JobSpec {
             kind: new.kind,
             payload: new.payload,
-            dedupe_key: new.dedupe_key,
+            dedupe: new.dedupe,
             priority: new.priority,
             concurrency: new.concurrency,
             timeout: new.timeout,
             backoff: new.backoff,
             enqueued_at: now,
         };
+        if let Some(key) = spec.dedupe_key() {
+            if let Some(live) = self.jobs_by_key.get(&key).map(|live| **live) {
+                // The answer is worth something only if that job is still live at the commit.
+                self.jobs_by_key.rely_on(key);
+                return Ok(Enqueued::Duplicate(live));
+            }
+            let window = spec.dedupe.as_ref().and_then(Dedupe::window);
+            if let Some(latest) = window.and_then(|window| self.latest_within(&key, window, now)) {
+                return Ok(Enqueued::Duplicate(latest));
+            }
+            self.jobs_by_key.put(key.clone(), new.id);
+            self.latest_by_key.put(key, new.id);
+        }
         let row = JobRow {
             spec: Arc::new(spec),
             state: JobState::enqueued(new.run_at.unwrap_or(now), new.max_attempts),
@@ -71,6 +76,15 @@ impl Draft {
         };
         self.jobs.put(new.id, row);
         Ok(Enqueued::Created(new.id))
+    }
+
+    /// The job that was enqueued last with the key, within the window, unless it was cancelled.
+    fn latest_within(&self, key: &DedupeKey, window: Duration, now: Timestamp) -> Option<JobId> {
+        let latest = **self.latest_by_key.get(key)?;
+        let row = self.jobs.get(&latest)?;
+        let age = now.duration_since(row.spec.enqueued_at);
+        let stands = row.state.status != JobStatus::Cancelled && age.unsigned_abs() < window;
+        stands.then_some(latest)
     }
 
     /// Gives a job that is due to a session.
@@ -119,9 +133,8 @@ impl Draft {
         }
         if status.is_terminal() {
             row.finished_at = Some(now);
-            if let Some(key) = &row.spec.dedupe_key {
-                self.jobs_by_key
-                    .remove((row.spec.kind.clone(), key.clone()));
+            if let Some(key) = row.spec.dedupe_key() {
+                self.jobs_by_key.remove(key);
             }
         }
         self.jobs.put(id, row);
@@ -184,8 +197,7 @@ impl Draft {
             ));
         }
         row.finished_at = None;
-        if let Some(key) = &row.spec.dedupe_key {
-            let key = (row.spec.kind.clone(), key.clone());
+        if let Some(key) = row.spec.dedupe_key() {
             if self.jobs_by_key.get(&key).is_some() {
                 return Err(Error::new(
                     ErrorKind::Conflict,

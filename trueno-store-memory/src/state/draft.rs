@@ -13,9 +13,9 @@ use trueno_core::id::{
     ScheduleId, UserId, WorkerSessionId,
 };
 use trueno_core::model::{
-    AuditEvent, CloudAccount, Comment, Concurrency, Coverage, Exception, Finding, FindingChange,
-    JobError, JobKind, JobPayload, JobStatus, Member, Organization, ResourceRecord, ResourceRef,
-    Scan, Schedule, TaskKey, Version,
+    AuditEvent, CloudAccount, Comment, Concurrency, Coverage, Dedupe, Exception, Finding,
+    FindingChange, JobError, JobKind, JobPayload, JobStatus, Member, Organization, ResourceRecord,
+    ResourceRef, Scan, Schedule, TaskKey, Version,
 };
 use trueno_core::retry::Backoff;
 use trueno_core::state::job::JobState;
@@ -27,12 +27,20 @@ use super::table::{Clash, Overlay, Table};
 pub(crate) struct JobSpec {
     pub(crate) kind: JobKind,
     pub(crate) payload: JobPayload,
-    pub(crate) dedupe_key: Option<String>,
+    pub(crate) dedupe: Option<Dedupe>,
     pub(crate) priority: i16,
     pub(crate) concurrency: Option<Concurrency>,
     pub(crate) timeout: Option<Duration>,
     pub(crate) backoff: Option<Backoff>,
     pub(crate) enqueued_at: Timestamp,
+}
+
+impl JobSpec {
+    /// What no other live job has.
+    pub(crate) fn dedupe_key(&self) -> Option<DedupeKey> {
+        let dedupe = self.dedupe.as_ref()?;
+        Some((dedupe.kind(&self.kind).cloned(), dedupe.key().to_owned()))
+    }
 }
 
 /// A job.
@@ -59,6 +67,9 @@ pub(crate) type ResourceKey = (CloudAccountId, Option<ResourceRef>);
 
 /// Account and key.
 pub(crate) type FindingKey = (CloudAccountId, String);
+
+/// A dedupe key, of jobs of one kind or of all.
+pub(crate) type DedupeKey = (Option<JobKind>, String);
 
 const DEDUPE_KEY: &str = "job with the dedupe key";
 const FORMER_MEMBER: &str = "former member";
@@ -140,7 +151,9 @@ tables! {
     schedules: ScheduleId => Schedule, "schedule";
     jobs: JobId => JobRow, "job";
     /// The live job that has a dedupe key.
-    jobs_by_key: (JobKind, String) => JobId, DEDUPE_KEY;
+    jobs_by_key: DedupeKey => JobId, DEDUPE_KEY;
+    /// The job that was enqueued last with a dedupe key, live or not.
+    latest_by_key: DedupeKey => JobId, DEDUPE_KEY;
     /// Newest first. They outlast the organization.
     audit: Reverse<AuditEventId> => AuditEvent, "audit event";
 }
@@ -193,9 +206,19 @@ impl Tables {
             row.state.status != JobStatus::Dead && row.finished_at.is_some_and(|at| at <= before)
         };
         let old = self.jobs.rows().filter(|(_, row)| is_old(row));
-        let old: Vec<JobId> = old.map(|(id, _)| *id).take(limit).collect();
-        self.jobs.forget(&old);
-        old.len()
+        let old: Vec<(JobId, Option<DedupeKey>)> = old
+            .map(|(id, row)| (*id, row.spec.dedupe_key()))
+            .take(limit)
+            .collect();
+        let was_latest = |(id, key): &(JobId, Option<DedupeKey>)| {
+            let key = key.clone()?;
+            (**self.latest_by_key.get(&key)? == *id).then_some(key)
+        };
+        let keys: Vec<DedupeKey> = old.iter().filter_map(was_latest).collect();
+        self.latest_by_key.forget(&keys);
+        let ids: Vec<JobId> = old.iter().map(|(id, _)| *id).collect();
+        self.jobs.forget(&ids);
+        ids.len()
     }
 
     pub(crate) fn member(&self, user: UserId) -> Option<&Member> {

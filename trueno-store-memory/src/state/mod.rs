@@ -9,5 +9,5 @@ mod sessions;
 mod table;
 
 pub(crate) use database::Database;
-pub(crate) use draft::{Draft, JobRow, JobSpec, Tables};
+pub(crate) use draft::{DedupeKey, Draft, JobRow, JobSpec, Tables};
 pub(crate) use table::Overlay;

@@ -77,9 +77,16 @@ pub(crate) async fn pickup(jobs: usize) -> Option<(f64, f64)> {
     Some((picked.p50_ms, picked.p99_ms))
 }
 
+/// As every client understands it: sqlx adds settings that only sqlx knows.
+fn url(database: &Database) -> String {
+    let mut url = database.options().to_url_lossy();
+    url.set_query(None);
+    url.into()
+}
+
 async fn run(peer: &str, mode: &str, jobs: usize) -> Option<String> {
     let database = Database::create().await;
-    let url = database.options().to_url_lossy().to_string();
+    let url = url(&database);
     let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("../benches/peers/run");
     let output = Command::new(program)
         .args([peer, mode, "--jobs", &jobs.to_string(), "--database", &url])

@@ -58,7 +58,8 @@ async fn rate(bench: &Bench, jobs: usize) -> f64 {
     jobs as f64 / took.as_secs_f64()
 }
 
-/// Many finished jobs, and many that wait for a kind that no worker here takes.
+/// Many finished jobs, with time-ordered ids as all have, and many that wait for a kind that no worker
+/// here takes.
 async fn finished(jobs: usize) -> f64 {
     let bench = Bench::new().await;
     let tenant = bench.organization().await;
@@ -69,9 +70,9 @@ async fn finished(jobs: usize) -> f64 {
                 organization_id, id, kind, payload_version, payload, priority, run_at, max_attempts,
                 failed_attempts, lost_leases, status, cancel_requested, created_at
              )
-             select '{}', gen_random_uuid(), 'bench.nothing', 1, '{{}}', 0, now(), 2, 0, 0,
-                'succeeded', false, now()
-             from generate_series(1, {})",
+             select '{}', ('01980000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid,
+                'bench.nothing', 1, '{{}}', 0, now(), 2, 0, 0, 'succeeded', false, now()
+             from generate_series(1, {}) n",
             tenant.id,
             jobs * 100
         ),
@@ -80,8 +81,9 @@ async fn finished(jobs: usize) -> f64 {
                 organization_id, id, kind, payload_version, payload, priority, run_at, max_attempts,
                 status, created_at
              )
-             select '{}', gen_random_uuid(), 'bench.later', 1, '{{}}', 0, now(), 2, 'queued', now()
-             from generate_series(1, {})",
+             select '{}', ('01980000-0000-7000-8100-' || lpad(to_hex(n), 12, '0'))::uuid,
+                'bench.later', 1, '{{}}', 0, now(), 2, 'queued', now()
+             from generate_series(1, {}) n",
             tenant.id,
             jobs * 20
         ),

@@ -147,7 +147,9 @@ pub(crate) struct Worker {
 
 impl Worker {
     pub(crate) fn start(bench: &Bench, handler: Arc<Nothing>) -> Self {
-        let config = ProcessorConfig::new("bench").with_concurrency(2_000);
+        let config = ProcessorConfig::new("bench")
+            .with_concurrency(4_000)
+            .with_claim_batch(1_000);
         let processor = Processor::new(
             Arc::new(bench.store.clone()),
             Arc::new(bench.store.clone()),

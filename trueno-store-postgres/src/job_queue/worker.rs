@@ -70,13 +70,14 @@ async fn claim_once(
         .fetch_all(tx.connection())
         .await
         .map_err(error::statement)?;
+    // Until then other claims wait for this one's organizations.
+    tx.commit().await?;
     let mut claims = Vec::with_capacity(rows.len());
     for row in &rows {
         if let Some(job) = row.id_opt("id")? {
             claims.push(decode(row, job, request.session)?);
         }
     }
-    tx.commit().await?;
     if claims.len() < rows.len() {
         return Ok(Claimed::LookAgain);
     }

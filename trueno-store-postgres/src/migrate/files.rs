@@ -39,11 +39,11 @@ impl Migration {
 }
 
 /// The schema version that this program was written for.
-pub(crate) const LATEST: u32 = 13;
+pub(crate) const LATEST: u32 = 14;
 
 /// The oldest program, by its schema version, that still works on [`LATEST`]: raised when a
 /// migration takes something away that older programs use.
-pub(crate) const OLDEST_BINARY: u32 = 13;
+pub(crate) const OLDEST_BINARY: u32 = 14;
 
 macro_rules! migrations {
     ($($version:literal $name:literal as $runs_as:ident;)*) => {
@@ -72,6 +72,7 @@ migrations! {
     11 "0011_queue" as Owner;
     12 "0012_scheduler" as Owner;
     13 "0013_member_version" as Owner;
+    14 "0014_history" as Owner;
 }
 
 macro_rules! functions {

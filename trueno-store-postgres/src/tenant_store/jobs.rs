@@ -10,7 +10,7 @@ use sqlx::types::Json;
 use sqlx::{QueryBuilder, Row as _};
 use trueno_core::error::{Applied, Error, ErrorKind, Result};
 use trueno_core::id::{JobId, OrganizationId, ScanId};
-use trueno_core::model::{Concurrency, Job, JobStatus, NewJob};
+use trueno_core::model::{Concurrency, Dedupe, Job, JobKind, JobStatus, NewJob};
 use trueno_core::port::tenant_store::{JobReads, JobWrites};
 use trueno_core::port::{CancelOutcome, Enqueued, JobFilter, Page, PageRequest};
 use trueno_core::retry::Backoff;
@@ -194,14 +194,18 @@ pub(crate) async fn enqueue(tx: &mut Tx, jobs: Vec<NewJob>, quota: Quota) -> Res
     };
     let query = tx.query(
         "select created, job_id
-         from enqueue($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+         from enqueue($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
     );
     let rows = query
         .bind(column(&jobs, |job| job.id.as_uuid()))
         .bind(column(&jobs, |job| job.kind.as_str()))
         .bind(column(&jobs, |job| i64::from(job.payload.version)))
         .bind(column(&jobs, |job| Json(&job.payload.body)))
-        .bind(column(&jobs, |job| job.dedupe_key.as_deref()))
+        .bind(column(&jobs, dedupe_scope))
+        .bind(column(&jobs, |job| job.dedupe.as_ref().map(Dedupe::key)))
+        .bind(column(&jobs, |job| {
+            job.dedupe.as_ref().and_then(Dedupe::window).map(millis)
+        }))
         .bind(column(&jobs, |job| job.priority))
         .bind(column(&jobs, |job| job.run_at.map(moment)))
         .bind(column(&jobs, |job| i64::from(job.max_attempts)))
@@ -244,6 +248,12 @@ fn quota_reached(source: sqlx::Error) -> Error {
     Error::new(ErrorKind::Exhausted, message)
         .with_applied(Applied::No)
         .with_source(source)
+}
+
+/// How the database has the scope of a job's dedupe key: the kind, or nothing for all kinds.
+pub(super) fn dedupe_scope(job: &NewJob) -> Option<&str> {
+    let dedupe = job.dedupe.as_ref()?;
+    Some(dedupe.kind(&job.kind).map_or("", JobKind::as_str))
 }
 
 pub(super) fn millis(wait: Duration) -> i64 {
@@ -352,13 +362,13 @@ async fn bury(
     let query = tx.query(
         "with gone as (delete from job where organization_id = $1 and id = $2 returning *)
          insert into job_history (
-            organization_id, id, kind, payload_version, payload, dedupe_key, priority, run_at,
-            max_attempts, failed_attempts, lost_leases, status, cancel_requested, created_at,
+            organization_id, id, kind, payload_version, payload, dedupe_scope, dedupe_key,
+            priority, run_at, max_attempts, failed_attempts, lost_leases, status, cancel_requested, created_at,
             errors, token, concurrency_key, concurrency_limit, timeout_ms, backoff_base_ms,
             backoff_cap_ms, result
          ) select
-            organization_id, id, kind, payload_version, payload, dedupe_key, priority, run_at,
-            max_attempts, $3, lost_leases, $4, cancel_requested, created_at,
+            organization_id, id, kind, payload_version, payload, dedupe_scope, dedupe_key,
+            priority, run_at, max_attempts, $3, lost_leases, $4, cancel_requested, created_at,
             case when $5::text is null then errors else with_error(errors, $5, $6) end,
             token, concurrency_key, concurrency_limit, timeout_ms, backoff_base_ms, backoff_cap_ms, $7
          from gone",

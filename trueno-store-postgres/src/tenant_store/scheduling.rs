@@ -9,11 +9,11 @@ use sqlx::postgres::PgRow;
 use sqlx::types::Json;
 use trueno_core::error::{Error, Result};
 use trueno_core::id::AuditEventId;
-use trueno_core::model::Concurrency;
+use trueno_core::model::{Concurrency, Dedupe};
 use trueno_core::port::{DuePosition, DueSchedule, Fire, Fired, NotRun, Scheduling};
 use trueno_core::retry::Backoff;
 
-use super::jobs::millis;
+use super::jobs::{dedupe_scope, millis};
 use crate::encode::{self, RowExt as _};
 use crate::error::{self, sqlstate};
 use crate::pool::{Tx, moment};
@@ -98,7 +98,7 @@ async fn call(store: &PostgresStore, tx: &mut Tx, fire: &Fire) -> Result<Fired> 
     let backoff = job.and_then(|job| job.backoff.as_ref());
     let query = tx.query(
         "select fire_schedule($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16,
-            $17, $18, $19, $20, $21, $22) as fired",
+            $17, $18, $19, $20, $21, $22, $23) as fired",
     );
     let row = query
         .bind(fire.organization.as_uuid())
@@ -114,7 +114,8 @@ async fn call(store: &PostgresStore, tx: &mut Tx, fire: &Fire) -> Result<Fired> 
         .bind(job.map(|job| job.kind.as_str()))
         .bind(job.map(|job| i64::from(job.payload.version)))
         .bind(job.map(|job| Json(&job.payload.body)))
-        .bind(job.and_then(|job| job.dedupe_key.as_deref()))
+        .bind(job.and_then(dedupe_scope))
+        .bind(job.and_then(|job| job.dedupe.as_ref()).map(Dedupe::key))
         .bind(job.map(|job| job.priority))
         .bind(job.and_then(|job| job.run_at.map(moment)))
         .bind(job.map(|job| i64::from(job.max_attempts)))

@@ -281,7 +281,8 @@ impl StoreHarness for Harness {
              ) waiting
              where j.organization_id = waiting.organization_id and j.id = waiting.id",
             "update trueno.job_history
-             set finished_at = finished_at - $1 * interval '1 microsecond'",
+             set created_at = created_at - $1 * interval '1 microsecond',
+                finished_at = finished_at - $1 * interval '1 microsecond'",
             // With their due times, by the trigger.
             "update trueno.schedule s set next_run_at = s.next_run_at - $1 * interval '1 microsecond'
              from (

@@ -1,10 +1,13 @@
 //! Enqueueing: batches, ids, dedupe keys.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
 use trueno_core::error::ErrorKind;
-use trueno_core::model::{Concurrency, EventDraft, JobPayload, JobStatus, NewJob};
+use trueno_core::model::{
+    Concurrency, Dedupe, DedupeScope, EventDraft, JobPayload, JobStatus, NewJob,
+};
 use trueno_core::port::{Enqueued, FinishOutcome, JobOutcome, SettleOutcome, Settlement};
 use trueno_core::retry::Backoff;
 
@@ -275,6 +278,101 @@ pub async fn a_dedupe_key_counts_per_organization_and_kind(w: World) {
     );
 }
 
+/// Keys of all of an organization's jobs are told apart whatever their kind, and from those of a kind.
+pub async fn a_dedupe_key_may_count_whatever_the_kind(w: World) {
+    let (one, two) = (w.organization().await, w.organization().await);
+    let wide = Dedupe::new("nightly")
+        .unwrap()
+        .with_scope(DedupeScope::Organization);
+    let keyed = |kind: &str| w.job_of_kind(kind).with_dedupe(wide.clone());
+    let first = w.enqueue(&one, keyed(WORK_KIND)).await;
+    let twin = w.queue.enqueue(&one.scan, vec![keyed("scan.inventory")]);
+    assert_eq!(twin.await.unwrap(), [Enqueued::Duplicate(first)]);
+    let of_kind = w.job().with_dedupe_key("nightly").unwrap();
+    let of_kind = w.enqueue(&one, of_kind).await;
+    let other_organization = w.enqueue(&two, keyed(WORK_KIND)).await;
+    let mut claimed = w.claimable().await;
+    claimed.sort_unstable();
+    assert_eq!(
+        claimed,
+        [first, of_kind, other_organization],
+        "P1: a key tells nothing"
+    );
+}
+
+/// Within its window a job stands for others of its key though it ended, unless it was cancelled;
+/// the window is that of the job that asks, and begins when the other one was enqueued.
+pub async fn a_dedupe_window_outlasts_the_end(w: World) {
+    const WINDOW: Duration = Duration::from_secs(600);
+    let tenant = w.organization().await;
+    let lasting = Dedupe::new("hourly").unwrap().within(WINDOW).unwrap();
+    let ask = async || {
+        let job = w.job().with_dedupe(lasting.clone());
+        let mut answer = w.queue.enqueue(&tenant.scan, vec![job]).await.unwrap();
+        answer.pop().unwrap()
+    };
+    let end = async |outcome| {
+        let lease = w.claim_one().await.reference();
+        w.queue
+            .settle(vec![Settlement { lease, outcome }])
+            .await
+            .unwrap();
+    };
+    for outcome in [JobOutcome::Succeeded, failed(false, Duration::ZERO)] {
+        let first = ask().await.job();
+        end(outcome).await;
+        assert_eq!(ask().await, Enqueued::Duplicate(first), "it ended");
+        w.advance(WINDOW / 2).await;
+        assert_eq!(ask().await, Enqueued::Duplicate(first), "half-way");
+        assert_eq!(w.claimable().await, [], "nothing was enqueued");
+        w.advance(WINDOW / 2).await;
+    }
+
+    let cancelled = ask().await;
+    let Enqueued::Created(cancelled) = cancelled else {
+        panic!("the window is over, and {cancelled:?} was answered");
+    };
+    w.queue.cancel(&tenant.scan, cancelled).await.unwrap();
+    let last = ask().await;
+    assert!(matches!(last, Enqueued::Created(_)), "it was cancelled");
+    end(JobOutcome::Succeeded).await;
+    let without = w.job().with_dedupe_key("hourly").unwrap();
+    let without = w.enqueue(&tenant, without).await;
+    assert_eq!(
+        ask().await,
+        Enqueued::Duplicate(without),
+        "a live job comes before one that ended"
+    );
+}
+
+/// Requests of one key at once, window or not, come to one job.
+pub async fn a_dedupe_window_has_one_winner(w: World) {
+    let tenant = Arc::new(w.organization().await);
+    let lasting = Dedupe::new("hourly").unwrap();
+    let lasting = lasting.within(Duration::from_secs(600)).unwrap();
+    let w = Arc::new(w);
+    let asking: Vec<_> = (0..8)
+        .map(|_| {
+            let (w, tenant) = (w.clone(), tenant.clone());
+            let job = w.job().with_dedupe(lasting.clone());
+            tokio::spawn(async move { w.queue.enqueue(&tenant.scan, vec![job]).await.unwrap() })
+        })
+        .collect();
+    let mut created = Vec::new();
+    let mut stand_ins = Vec::new();
+    for answer in asking {
+        match answer.await.unwrap().as_slice() {
+            [Enqueued::Created(job)] => created.push(*job),
+            [Enqueued::Duplicate(job)] => stand_ins.push(*job),
+            other => panic!("one answer, and not {other:?}"),
+        }
+    }
+    let [winner] = created.as_slice() else {
+        panic!("one of them is created, and not {created:?}");
+    };
+    assert_eq!(stand_ins, [*winner; 7]);
+}
+
 /// A scope that only reads enqueues nothing, and a lease does so through `finish` alone (P3).
 pub async fn enqueueing_needs_a_scope_that_writes(w: World) {
     let tenant = w.organization().await;
@@ -312,14 +410,6 @@ pub async fn a_job_that_breaks_the_rules_is_refused(w: World) {
         ),
         (broken(|job| job.max_attempts = 0), "no attempt"),
         (broken(|job| job.max_attempts = 101), "too many attempts"),
-        (
-            broken(|job| job.dedupe_key = Some(String::new())),
-            "an empty key",
-        ),
-        (
-            broken(|job| job.dedupe_key = Some("k".repeat(201))),
-            "a long key",
-        ),
         (
             broken(|job| job.payload.body = json!("p".repeat(JobPayload::MAX_BYTES))),
             "a large payload",

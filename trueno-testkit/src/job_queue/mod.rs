@@ -78,6 +78,9 @@ macro_rules! for_each_job_queue_case {
                 a_dedupe_key_stands_for_the_live_job,
                 a_dedupe_key_is_free_again_after_the_end,
                 a_dedupe_key_counts_per_organization_and_kind,
+                a_dedupe_key_may_count_whatever_the_kind,
+                a_dedupe_window_outlasts_the_end,
+                a_dedupe_window_has_one_winner,
                 enqueueing_needs_a_scope_that_writes,
                 a_job_that_breaks_the_rules_is_refused,
             }

@@ -264,7 +264,7 @@ pub async fn of_concurrent_schedulers_one_fires(w: World) {
             let (w, mut fire) = (w.clone(), fire_of(&w, &due));
             // Nothing but the schedule itself holds them apart.
             let run = fire.run.as_mut().unwrap();
-            run.job.dedupe_key = None;
+            run.job.dedupe = None;
             tokio::spawn(async move { w.store.fire(fire).await.unwrap() })
         })
         .collect();

@@ -261,7 +261,7 @@ pub async fn a_scan_commits_with_its_job_or_not_at_all(w: World) {
             .unwrap();
         if let Some(mut job) = job {
             // Another job's id, or the right one that is a duplicate.
-            if job.dedupe_key.is_some() {
+            if job.dedupe.is_some() {
                 job.id = requested.job;
             }
             unit.enqueue(vec![job]).await.unwrap();

@@ -164,6 +164,14 @@ impl Fire {
                 "has to lie from due_at on, before next",
             ));
         }
+        if let Some(dedupe) = &run.job.dedupe
+            && dedupe.window().is_some()
+        {
+            return Err(Error::invalid(
+                "dedupe window",
+                "is not for a tick's job: the schedule tells ticks apart",
+            ));
+        }
         run.job.check()
     }
 

@@ -160,7 +160,7 @@ impl Model {
                         version: 1,
                         body: serde_json::Value::Null,
                     },
-                    dedupe_key: None,
+                    dedupe: None,
                     priority,
                     concurrency,
                     timeout: None,
