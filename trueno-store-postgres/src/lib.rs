@@ -55,5 +55,5 @@ mod store;
 mod tenant_store;
 
 pub use config::{Login, PostgresConfig, WakeUpMode};
-pub use migrate::{MigrationReport, migrate, retire_keys};
+pub use migrate::{HistoryReport, MigrationReport, migrate, partition_history, retire_keys};
 pub use store::PostgresStore;

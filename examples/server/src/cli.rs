@@ -26,6 +26,9 @@ pub(crate) enum Command {
     Connect(ConnectArgs),
     /// Prepares a Postgres store, or brings it up to date.
     Migrate(MigrateArgs),
+    /// Keeps the history of jobs of a Postgres store in partitions, a week each: adds those of the coming
+    /// weeks, and drops those that are old enough. To be run once a week.
+    History(HistoryArgs),
     /// Serves the page and the API, over the recorded account or over a Postgres store.
     Serve(ServeArgs),
     /// Looks at the queue of a Postgres store and deals with its jobs.
@@ -189,6 +192,16 @@ pub(crate) struct MigrateArgs {
     pub(crate) retire_keys: bool,
     #[command(flatten)]
     pub(crate) keys: KeyArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct HistoryArgs {
+    /// The database: postgres://…, as the role that prepared it.
+    #[arg(long, value_name = "URL", env = "TRUENO_STORE", hide_env_values = true)]
+    pub(crate) store: StoreUrl,
+    /// For how many days jobs that ended are kept at least.
+    #[arg(long, value_name = "DAYS", default_value_t = 30)]
+    pub(crate) keep_days: u32,
 }
 
 #[derive(Debug, Args)]

@@ -27,6 +27,7 @@ fn main() -> ExitCode {
             Command::Scan(args) => scan::run(&args).await,
             Command::Connect(args) => connect::run(&args),
             Command::Migrate(args) => store::migrate(&args).await,
+            Command::History(args) => store::history(&args).await,
             Command::Serve(args) => serve::run(&args).await,
             Command::Queue(args) => queue::run(&args).await,
         }

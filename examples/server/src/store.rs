@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Result, bail};
 use trueno_core::clock::SystemClock;
@@ -12,7 +13,7 @@ use trueno_server::output::out;
 use trueno_store_memory::{MemoryLedger, MemoryStore};
 use trueno_store_postgres::{PostgresConfig, PostgresStore};
 
-use crate::cli::{KeyArgs, MigrateArgs, StoreArgs, StoreUrl};
+use crate::cli::{HistoryArgs, KeyArgs, MigrateArgs, StoreArgs, StoreUrl};
 
 /// One store behind its ports.
 #[derive(Clone)]
@@ -71,4 +72,30 @@ pub(crate) async fn migrate(args: &MigrateArgs) -> Result<ExitCode> {
     }
     out(&format!("the store is at version {}\n", report.version))?;
     Ok(ExitCode::SUCCESS)
+}
+
+pub(crate) async fn history(args: &HistoryArgs) -> Result<ExitCode> {
+    let StoreUrl::Postgres(url) = &args.store else {
+        bail!("only a Postgres store has partitions; give --store postgres://…");
+    };
+    let keep_for = Duration::from_secs(u64::from(args.keep_days) * 24 * 3_600);
+    let report =
+        trueno_store_postgres::partition_history(&PostgresConfig::new(url.clone()), keep_for)
+            .await?;
+    for (what, partitions) in [
+        ("added", &report.added),
+        ("dropped", &report.dropped),
+        ("kept, for what is in it,", &report.kept),
+        ("somebody is at it; run this again soon:", &report.busy),
+    ] {
+        for name in partitions {
+            out(&format!("{what} {name}\n"))?;
+        }
+    }
+    let done = report.busy.is_empty();
+    Ok(if done {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }

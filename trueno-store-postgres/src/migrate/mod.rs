@@ -10,6 +10,7 @@
 
 mod files;
 mod functions;
+mod history;
 mod keys;
 mod roles;
 
@@ -20,6 +21,7 @@ use trueno_core::vault::KeyFile;
 
 pub(crate) use files::{LATEST, OLDEST_BINARY};
 use files::{MIGRATIONS, Migration, RunsAs, Script};
+pub use history::{HistoryReport, partition_history};
 
 use crate::config::{Names, PostgresConfig};
 use crate::encode::RowExt as _;

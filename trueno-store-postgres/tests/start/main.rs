@@ -8,6 +8,7 @@
 
 mod connect;
 mod deploys;
+mod history;
 mod keys;
 mod logins;
 mod migrate;
