@@ -82,12 +82,13 @@ begin
             organization_id, lane, kind, priority, concurrency_key, concurrency_limit,
             head_at, head_id, due_at
         )
-        select g.organization_id, g.lane, g.kind, g.priority, g.concurrency_key,
-            g.concurrency_limit, min(g.ready_at), '00000000-0000-0000-0000-000000000000',
+        -- Of jobs whose lanes have one name though they differ, which takes a collision of hashes, one
+        -- gives the lane its properties: their organization's problem, and nobody else's.
+        select g.organization_id, g.lane, min(g.kind), min(g.priority), min(g.concurrency_key),
+            min(g.concurrency_limit), min(g.ready_at), '00000000-0000-0000-0000-000000000000',
             min(g.ready_at)
         from gone g where g.lane is not null
-        group by g.organization_id, g.lane, g.kind, g.priority, g.concurrency_key,
-            g.concurrency_limit
+        group by g.organization_id, g.lane
         on conflict (organization_id, lane) do update set
             head_id = case when excluded.head_at <= l.head_at then excluded.head_id else l.head_id end,
             head_at = least(l.head_at, excluded.head_at),

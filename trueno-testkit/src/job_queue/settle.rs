@@ -1,5 +1,6 @@
 //! Settling: one by one, once, and by the holder alone.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use trueno_core::error::ErrorKind;
@@ -186,6 +187,34 @@ pub async fn settling_twice_is_told_apart_from_stale(w: World) {
         (JobStatus::Succeeded, 0),
         "nothing changed"
     );
+}
+
+/// The same settlement sent many times at once settles once, and every other time answers that it did.
+pub async fn a_settlement_that_races_itself_is_told_apart_from_stale(w: World) {
+    let tenant = w.organization().await;
+    for _ in 0..20 {
+        w.enqueue(&tenant, w.job()).await;
+    }
+    let leases = w.claim(20).await;
+    let w = Arc::new(w);
+    for lease in leases {
+        let lease = lease.reference();
+        let racing: Vec<_> = (0..4)
+            .map(|_| {
+                let w = w.clone();
+                tokio::spawn(async move { settle(&w, lease, JobOutcome::Succeeded).await })
+            })
+            .collect();
+        let mut settled = 0;
+        for racer in racing {
+            match racer.await.unwrap() {
+                SettleOutcome::Settled(JobStatus::Succeeded) => settled += 1,
+                SettleOutcome::AlreadySettled => {}
+                other => panic!("the lease was held, and {other:?} was answered"),
+            }
+        }
+        assert_eq!(settled, 1, "P3: one of them settles");
+    }
 }
 
 /// A job that was given back or waits for a retry remembers the lease that settled it, until the
