@@ -45,7 +45,7 @@ pub enum ErrorKind {
     Timeout,
     /// Too many at once here (a pool or quota is used up).
     Exhausted,
-    /// There is no room left to store anything: somebody has to make some first.
+    /// There is no room left to store anything: it may work once somebody has made some.
     StorageFull,
     /// The caller asked to stop.
     Cancelled,
@@ -134,6 +134,7 @@ impl Error {
             | ErrorKind::Unavailable
             | ErrorKind::Timeout
             | ErrorKind::Exhausted
+            | ErrorKind::StorageFull
             | ErrorKind::Conflict
             | ErrorKind::Serialization
             | ErrorKind::Deadlock => RetryAdvice::Backoff,

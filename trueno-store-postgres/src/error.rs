@@ -228,7 +228,10 @@ fn from_server(code: String, source: sqlx::Error) -> Error {
             (ErrorKind::Unauthenticated, "the database refused the login")
         }
         s::NO_SUCH_DATABASE => (ErrorKind::Config, "there is no such database on the server"),
-        s::READ_ONLY_TRANSACTION => (ErrorKind::Unavailable, "the database is read-only"),
+        s::READ_ONLY_TRANSACTION => (
+            ErrorKind::Unavailable,
+            "the database is read-only; it works again once its operator lets it be written",
+        ),
         s::ADMIN_SHUTDOWN => (
             ErrorKind::Unavailable,
             "the database ended the connection; try again",

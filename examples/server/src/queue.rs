@@ -120,7 +120,11 @@ async fn why(
             concurrency.limit(),
             concurrency.key()
         ),
-        WaitReason::NoWorker => "no worker that is there takes jobs of its kind".to_owned(),
+        WaitReason::NoWorker => {
+            "no worker that is there takes jobs of its kind: start one that does, \
+             or cancel it"
+                .to_owned()
+        }
         WaitReason::NotWaiting { status } => format!("it does not wait: it is {status}"),
         other => format!("{other:?}"),
     };

@@ -6,11 +6,13 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::limits::JSON_DEPTH;
 use super::{Concurrency, Dedupe, PRIORITIES};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::id::{JobId, OrganizationId};
 use crate::retry::Backoff;
 use crate::text::{json_without_nul, text_enum};
@@ -131,7 +133,50 @@ pub struct JobPayload {
 impl JobPayload {
     /// The largest payload, as JSON text, in bytes. A result may be as large.
     pub const MAX_BYTES: usize = 64 * 1024;
+
+    /// A payload of this version of its shape.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidInput`](crate::error::ErrorKind::InvalidInput) for a body that JSON cannot
+    /// say, such as a map whose keys are no texts.
+    pub fn new(version: u32, body: &impl Serialize) -> Result<Self> {
+        let body = serde_json::to_value(body)
+            .map_err(|source| Error::invalid(PAYLOAD, "is no JSON").with_source(source))?;
+        Ok(Self { version, body })
+    }
+
+    /// The body, read as this version of its shape. A handler that still reads older versions picks
+    /// the type by [`version`](Self::version).
+    ///
+    /// # Errors
+    /// [`ErrorKind::Corrupt`] for another version and for a body that is not of this shape. No
+    /// attempt can mend that: a handler that answers with this error leaves its job dead at once,
+    /// with the reason. Once a worker reads the payload, the job can be let begin anew.
+    pub fn parse<T: DeserializeOwned>(&self, version: u32) -> Result<T> {
+        if self.version != version {
+            let found = self.version;
+            let problem = format!("is of version {found}, and this worker reads version {version}");
+            return Err(Error::new(
+                ErrorKind::Corrupt,
+                format!("{PAYLOAD}: {problem}"),
+            ));
+        }
+        T::deserialize(&self.body).map_err(|source| {
+            let problem: String = source
+                .to_string()
+                .chars()
+                .take(PROBLEM_CHARACTERS)
+                .collect();
+            let message = format!("{PAYLOAD}: does not parse as version {version}: {problem}");
+            Error::new(ErrorKind::Corrupt, message).with_source(source)
+        })
+    }
 }
+
+const PAYLOAD: &str = "job payload";
+
+/// What is told of why a payload does not parse: serde repeats what it found, however long.
+const PROBLEM_CHARACTERS: usize = 200;
 
 /// A job about to be enqueued. The defaults are those of the struct's constructor.
 #[derive(Clone, Debug, PartialEq)]
@@ -148,7 +193,7 @@ pub struct NewJob {
     /// One of [`PRIORITIES`]: larger goes first within an organization, as far as
     /// [`PRIORITY_POINT`](super::PRIORITY_POINT) says.
     pub priority: i16,
-    /// Not before this moment; at once where `None`.
+    /// Not before this moment, from 1970 on; at once where `None`.
     pub run_at: Option<Timestamp>,
     /// Attempts that may fail before the job is dead: at least 1, 2 by default.
     pub max_attempts: u32,
@@ -166,7 +211,7 @@ impl NewJob {
     ///
     /// # Errors
     /// [`ErrorKind::InvalidInput`](crate::error::ErrorKind::InvalidInput) for a payload over
-    /// [`JobPayload::MAX_BYTES`], or one that holds a NUL.
+    /// [`JobPayload::MAX_BYTES`], nested deeper than [`JSON_DEPTH`], or one that holds a NUL.
     pub fn new(id: JobId, kind: JobKind, payload: JobPayload) -> Result<Self> {
         check_payload(&payload)?;
         Ok(Self {
@@ -210,7 +255,8 @@ impl NewJob {
         Ok(self)
     }
 
-    /// Not before `run_at`.
+    /// Not before `run_at`: a moment from 1970 on, which every queue asks when it takes the job. It
+    /// may lie as far ahead as a [`Timestamp`] can say; until then the job waits.
     #[must_use]
     pub fn with_run_at(mut self, run_at: Timestamp) -> Self {
         self.run_at = Some(run_at);
@@ -268,26 +314,58 @@ impl NewJob {
         if let Some(backoff) = &self.backoff {
             check_backoff(backoff)?;
         }
+        if let Some(run_at) = self.run_at {
+            check_run_at(run_at)?;
+        }
         check_priority(self.priority)?;
         check_attempts(self.max_attempts)
     }
 }
 
 fn check_payload(payload: &JobPayload) -> Result<()> {
-    check_json("job payload", &payload.body)
+    check_json(PAYLOAD, &payload.body)
 }
 
 /// Passes JSON that is kept with a job.
 pub(crate) fn check_json(what: &'static str, json: &Value) -> Result<()> {
-    if json.to_string().len() > JobPayload::MAX_BYTES {
-        return Err(Error::invalid(what, "is larger than 64 KiB as JSON"));
+    let (bytes, most) = (json.to_string().len(), JobPayload::MAX_BYTES);
+    if bytes > most {
+        let problem = format!(
+            "has {bytes} bytes as JSON and may have {most}: keep what is large elsewhere, and say \
+             here where it is"
+        );
+        return Err(Error::invalid(what, &problem));
+    }
+    if !is_within(JSON_DEPTH, json) {
+        let problem = format!("is nested deeper than {JSON_DEPTH} levels");
+        return Err(Error::invalid(what, &problem));
     }
     json_without_nul(what, json)
+}
+
+/// Whether JSON is nested in so many levels at the most. Parsers refuse what is nested deeper than
+/// theirs, of which serde's has 128: what none could read back must not get into the queue.
+fn is_within(levels: usize, json: &Value) -> bool {
+    let inside = |value| levels > 0 && is_within(levels - 1, value);
+    match json {
+        Value::Array(items) => items.iter().all(inside),
+        Value::Object(entries) => entries.values().all(inside),
+        _ => true,
+    }
 }
 
 fn check_priority(priority: i16) -> Result<()> {
     if !PRIORITIES.contains(&priority) {
         return Err(Error::invalid("priority", "needs -100 to 100"));
+    }
+    Ok(())
+}
+
+fn check_run_at(run_at: Timestamp) -> Result<()> {
+    // Not every database keeps the first moments that a timestamp can say.
+    if run_at < Timestamp::UNIX_EPOCH {
+        let problem = "needs a moment from 1970 on; leave it out for a job to run at once";
+        return Err(Error::invalid("run-at", problem));
     }
     Ok(())
 }
@@ -370,3 +448,6 @@ pub struct JobError {
     /// Why, in words for the organization.
     pub error: String,
 }
+
+#[cfg(test)]
+mod tests;

@@ -130,6 +130,13 @@ impl Completion {
 /// - An error whose [`is_retryable`](Error::is_retryable) is true is tried again, with backoff,
 ///   while attempts are left. Its message is shown to the organization.
 /// - A panic is a failed attempt.
+/// - `run` gives its thread back between steps, as every future does: what computes for long goes
+///   through [`spawn_blocking`](tokio::task::spawn_blocking). Heartbeats come from the runtime that
+///   runs the handlers, on purpose: where handlers block every thread of it, leases run out, the
+///   jobs begin anew elsewhere, and what the blocked ones answer later changes nothing (P3). One
+///   blocked thread among several costs that thread alone, until a timeout gives the job up.
+/// - A payload that it cannot read is an error that no attempt mends:
+///   [`JobPayload::parse`](crate::model::JobPayload::parse) answers one.
 #[async_trait]
 pub trait JobHandler: Send + Sync + fmt::Debug {
     /// The kind of job that it runs.

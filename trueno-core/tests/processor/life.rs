@@ -160,6 +160,21 @@ async fn a_cancelled_job_stops_with_the_next_heartbeat() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_cancelled_job_that_does_not_stop_is_dropped_and_cancelled() {
+    let config = quick().with_lease_for(Duration::from_secs(1));
+    let handler = Scripted::new(|_, _| std::future::pending());
+    let mut world = World::start(config, handler).await;
+    let id = world.enqueue().await;
+    world.until(id, JobStatus::Running).await;
+    let scope = world.scope(Action::Scan).await;
+    world.store.cancel(&scope, id).await.unwrap();
+    let job = world.until(id, JobStatus::Cancelled).await;
+    assert_eq!((job.failed_attempts, job.lost_leases), (0, 0));
+    world.shut_down().await;
+    assert_eq!(world.runs(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn heartbeats_keep_a_job_that_outlives_its_first_lease() {
     let config = quick().with_lease_for(Duration::from_secs(1));
     let mut world = World::start(
@@ -245,6 +260,22 @@ async fn an_end_that_the_store_does_not_take_is_told_again_until_it_does() {
         1,
         "P2: applied once, however often it was told"
     );
+}
+
+/// Somebody has to make room first. That is no fault of the job, and no attempt of it failed.
+#[tokio::test(start_paused = true)]
+async fn a_store_without_room_is_told_again_until_it_has_some() {
+    let mut world = World::prepare(quick(), vec![Scripted::new(|_, _| async { Ok(()) })]).await;
+    let id = world.enqueue().await;
+    for nth in 1..=9 {
+        let full = Fault::Before(ErrorKind::StorageFull);
+        world.faults.fail("tenant_store.finish", nth, full);
+    }
+    world.run();
+    let job = world.until(id, JobStatus::Succeeded).await;
+    assert_eq!((job.failed_attempts, job.lost_leases), (0, 0));
+    world.shut_down().await;
+    assert_eq!(world.runs(), 1);
 }
 
 /// The store stops answering just when the processor is told to stop.

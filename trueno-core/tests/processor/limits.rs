@@ -154,4 +154,7 @@ fn settings_that_cannot_work_are_refused() {
         let error = build(config, handlers).expect_err(&text);
         assert_eq!(error.kind(), ErrorKind::Config, "{text}");
     }
+    let error = build(quick().with_kind_concurrency(KIND, 0), 1).unwrap_err();
+    let said = "jobs of kind test need room for one: to take none, leave its handler out";
+    assert_eq!(error.to_string(), said);
 }

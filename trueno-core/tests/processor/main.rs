@@ -7,10 +7,12 @@
     reason = "a test fails by panicking, its helpers too"
 )]
 
+mod blocked;
 mod claiming;
 mod life;
 mod limits;
 mod logs;
+mod payloads;
 mod settling;
 mod settling_faults;
 mod watched;

@@ -18,7 +18,8 @@ async fn what_the_queue_does_not_take_is_told_again_and_never_run_again() {
     let config = quick().with_lease_for(Duration::from_secs(1));
     let mut world = World::prepare(config, vec![nothing_to_do()]).await;
     for nth in 1..=8 {
-        let down = Fault::Before(ErrorKind::Unavailable);
+        let kinds = [ErrorKind::Unavailable, ErrorKind::StorageFull];
+        let down = Fault::Before(kinds[usize::from(nth > 4)]);
         world.faults.fail("job_queue.settle", nth, down);
     }
     let jobs = world.enqueue_many(&KIND, 3).await;

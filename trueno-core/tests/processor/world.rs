@@ -151,8 +151,18 @@ impl World {
         handlers: Vec<Scripted>,
         layers: Vec<Arc<dyn JobMiddleware>>,
     ) -> Self {
+        let clock = Arc::new(TimerClock(Instant::now()));
+        Self::by(clock, config, handlers, layers).await
+    }
+
+    /// By this clock, which the store's leases follow.
+    pub(crate) async fn by(
+        clock: SharedClock,
+        config: ProcessorConfig,
+        handlers: Vec<Scripted>,
+        layers: Vec<Arc<dyn JobMiddleware>>,
+    ) -> Self {
         let ids = IdSource::seeded(1);
-        let clock: SharedClock = Arc::new(TimerClock(Instant::now()));
         let store = Arc::new(MemoryStore::new(clock.clone(), ids.clone()));
         let now = clock.now();
         let (organization, user): (OrganizationId, UserId) = (ids.next(now), ids.next(now));
@@ -191,6 +201,13 @@ impl World {
             runs,
             stop: CancellationToken::new(),
         }
+    }
+
+    /// Another processor on the same store, with ids of its own.
+    pub(crate) fn another(&self, seed: u64, handler: Scripted) -> Processor {
+        let (queue, store) = (self.store.clone(), self.store.clone());
+        let (handlers, ids) = (vec![Arc::new(handler) as _], IdSource::seeded(seed));
+        Processor::new(queue, store, handlers, quick(), self.clock.clone(), ids).unwrap()
     }
 
     pub(crate) fn run(&mut self) {

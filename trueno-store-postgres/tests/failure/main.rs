@@ -14,7 +14,9 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod crash;
 mod input;
 mod kills;
 mod mapping;
+mod outage;
 mod server;

@@ -5,6 +5,7 @@ mod interrupted;
 mod refused;
 mod starved;
 
+use sqlx::{AssertSqlSafe, Executor as _};
 use trueno_core::error::{Error, ErrorKind, RetryAdvice};
 use trueno_core::id::CloudAccountId;
 use trueno_core::model::{EventDraft, NewCloudAccount};
@@ -46,6 +47,7 @@ impl Expected {
             ErrorKind::Unavailable
             | ErrorKind::Timeout
             | ErrorKind::Exhausted
+            | ErrorKind::StorageFull
             | ErrorKind::Serialization
             | ErrorKind::Deadlock => RetryAdvice::Backoff,
             _ => RetryAdvice::Never,
@@ -82,16 +84,16 @@ fn error_of<T>(answer: Result<T, Error>) -> Error {
 }
 
 /// A store with an organization.
-struct Place {
-    store: PostgresStore,
-    database: Database,
-    world: World,
-    tenant: Tenant,
+pub(super) struct Place {
+    pub(super) store: PostgresStore,
+    pub(super) database: Database,
+    pub(super) world: World,
+    pub(super) tenant: Tenant,
 }
 
 impl Place {
     /// On the shared server, with a configuration that `change` changes.
-    async fn new(change: impl FnOnce(PostgresConfig) -> PostgresConfig) -> Self {
+    pub(super) async fn new(change: impl FnOnce(PostgresConfig) -> PostgresConfig) -> Self {
         let database = Database::migrated(&keys()).await;
         let config = change(database.config());
         Self::of(harness_of(database, config).await).await
@@ -165,6 +167,21 @@ impl Place {
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }
         panic!("no connection has {condition}");
+    }
+
+    /// Alters a setting of the database, and ends the store's connections, which learn of it when they
+    /// are made.
+    pub(super) async fn alter(&self, setting: &str) {
+        let name = self.database.options().get_database().unwrap().to_owned();
+        let mut admin = self.database.admin().await;
+        for statement in [
+            "set default_transaction_read_only = off",
+            &format!("alter database {name} {setting}"),
+        ] {
+            let statement = AssertSqlSafe(statement.to_owned());
+            admin.execute(statement).await.unwrap();
+        }
+        assert!(self.terminate("true").await > 0);
     }
 
     /// Ends the store's connections for which the condition holds; answers how many.

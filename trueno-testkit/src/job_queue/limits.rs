@@ -1,8 +1,9 @@
 //! How much of the workers an organization gets, as an operator sets it.
 
+use serde_json::json;
 use trueno_core::access::Action;
 use trueno_core::error::ErrorKind;
-use trueno_core::model::{EventDraft, OrganizationLimits, QueueTarget};
+use trueno_core::model::{Concurrency, EventDraft, OrganizationLimits, QueueTarget};
 
 use super::World;
 use crate::suite::refused;
@@ -26,6 +27,31 @@ pub async fn limits_are_what_was_set_last(w: World) {
             assert_eq!(kept, limits);
         }
     }
+}
+
+/// A cap of zero is refused before it gets to a queue, with what to do instead: an organization that
+/// begins nothing would be one whose jobs wait without anybody knowing why.
+pub async fn a_cap_of_zero_is_refused(w: World) {
+    let tenant = w.organization().await;
+    let limits = OrganizationLimits::default();
+    let pause = "needs at least 1: to stop an organization, pause it";
+    for (zero, field) in [
+        (limits.with_max_running(0), "max_running"),
+        (limits.with_max_live(0), "max_live"),
+    ] {
+        let error = refused(zero, ErrorKind::InvalidInput, "a cap of zero");
+        assert_eq!(error.to_string(), format!("{field}: {pause}"));
+    }
+    let unread = json!({"weight": 1, "max_running": 0, "max_live": null});
+    assert!(serde_json::from_value::<OrganizationLimits>(unread).is_err());
+    for key in [
+        Concurrency::new("account", 0).map(drop),
+        limits.with_weight(0).map(drop),
+    ] {
+        let error = refused(key, ErrorKind::InvalidInput, "a cap of zero");
+        assert!(error.to_string().contains("needs 1 to"), "{error}");
+    }
+    assert_eq!(w.queue.limits(tenant.id).await.unwrap(), limits);
 }
 
 /// Nobody sets limits for, pauses or resumes an organization that is not there.

@@ -9,6 +9,7 @@ pub mod dead;
 pub mod dropped;
 pub mod enqueue;
 pub mod fair;
+pub mod input;
 pub mod isolation;
 pub mod keys;
 pub mod limits;
@@ -84,6 +85,12 @@ macro_rules! for_each_job_queue_case {
                 enqueueing_needs_a_scope_that_writes,
                 a_job_that_breaks_the_rules_is_refused,
             }
+            input {
+                a_payload_that_is_too_large_is_refused_with_its_size,
+                a_payload_that_is_nested_too_deep_is_refused,
+                a_run_at_before_1970_is_refused,
+                a_job_of_the_far_future_waits_and_can_be_cancelled,
+            }
             claim {
                 run_at_is_honoured,
                 a_claim_gives_no_more_than_its_limit,
@@ -151,6 +158,7 @@ macro_rules! for_each_job_queue_case {
             }
             limits {
                 limits_are_what_was_set_last,
+                a_cap_of_zero_is_refused,
                 an_unknown_organization_is_not_found,
                 an_erased_organization_keeps_no_limits,
             }
@@ -165,6 +173,8 @@ macro_rules! for_each_job_queue_case {
                 bad_heartbeats_are_refused,
                 a_shorter_claim_or_heartbeat_does_not_shorten_leases,
                 a_job_claimed_again_by_its_session_is_held_once,
+                workers_of_one_name_are_told_apart,
+                two_workers_under_one_session_lose_no_job,
             }
             settle {
                 a_batch_is_settled_one_by_one,

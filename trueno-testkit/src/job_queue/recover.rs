@@ -1,6 +1,7 @@
 //! Orphans: jobs whose worker vanished.
 
 use trueno_core::model::JobStatus;
+use trueno_core::port::tenant_store::CRASH_LOOPED;
 use trueno_core::port::{CancelOutcome, JobOutcome, Recovered, SettleOutcome, Settlement};
 use trueno_core::state::job::LOST_LEASE_LIMIT;
 
@@ -86,6 +87,7 @@ pub async fn a_job_that_crashes_its_workers_is_dead(w: World) {
     );
     assert_eq!(seen.failed_attempts, 0, "no attempt failed");
     assert!(seen.finished_at.is_some(), "it ended");
+    assert_eq!(seen.last_error(), Some(CRASH_LOOPED), "and says of what");
     assert_eq!(w.claimable().await, [], "the dead do not run");
 }
 

@@ -268,3 +268,62 @@ pub async fn a_job_claimed_again_by_its_session_is_held_once(w: World) {
     assert_eq!((recovered.requeued, recovered.dead), (1, 0));
     assert_eq!(w.read_job(&tenant, job).await.lost_leases, 1);
 }
+
+/// Two workers of one name (two machines that were given the same) are two sessions: what extends or
+/// ends the one's leases is nothing to the other.
+pub async fn workers_of_one_name_are_told_apart(w: World) {
+    let tenant = w.organization().await;
+    for _ in 0..2 {
+        w.enqueue(&tenant, w.job()).await;
+    }
+    let requests = [w.claim_request(1), w.claim_request(1)];
+    assert_eq!(requests[0].worker, requests[1].worker);
+    let mut leases = Vec::new();
+    for request in &requests {
+        leases.push(w.queue.claim(request).await.unwrap()[0].lease);
+    }
+    w.advance(MOST_OF_IT).await;
+    let beat = w.queue.heartbeat(requests[0].session, LEASE).await.unwrap();
+    let held: Vec<LeaseRef> = beat.held.iter().map(|held| held.lease).collect();
+    assert_eq!(held, [leases[0]], "it is told of its own job alone");
+    w.advance(MOST_OF_IT).await;
+    assert_eq!(w.queue.recover_expired(10).await.unwrap().requeued, 1);
+    assert_eq!(succeed(&w, leases[1]).await, SettleOutcome::Stale);
+    assert_eq!(
+        succeed(&w, leases[0]).await,
+        SettleOutcome::Settled(JobStatus::Succeeded)
+    );
+    assert_eq!(w.claimable().await, [leases[1].job]);
+}
+
+/// A session's id is made new at every start. Two workers that have the same one all the same (a
+/// machine that was copied while it ran) are each told of the other's jobs and give them back: that
+/// costs runs, and no job. What was given back under a token is not ended under it again.
+pub async fn two_workers_under_one_session_lose_no_job(w: World) {
+    let tenant = w.organization().await;
+    for _ in 0..2 {
+        w.enqueue(&tenant, w.job()).await;
+    }
+    let request = w.claim_request(1);
+    let one = w.queue.claim(&request).await.unwrap()[0].lease;
+    let two = w.queue.claim(&request).await.unwrap()[0].lease;
+    assert_ne!((one.job, one.token), (two.job, two.token));
+    let held = w.queue.heartbeat(request.session, LEASE).await.unwrap();
+    assert_eq!(held.held.len(), 2);
+    assert_eq!(
+        w.settle(two, JobOutcome::Returned).await,
+        JobStatus::Queued,
+        "the first worker knows nothing of it"
+    );
+    let again = w.claim_one().await.reference();
+    assert_eq!(again.job, two.job, "it runs again");
+    assert_eq!(
+        succeed(&w, two).await,
+        SettleOutcome::Stale,
+        "P3: it is held under another token"
+    );
+    for lease in [one, again] {
+        let settled = succeed(&w, lease).await;
+        assert_eq!(settled, SettleOutcome::Settled(JobStatus::Succeeded));
+    }
+}

@@ -1,9 +1,12 @@
 //! `trueno queue` on a real store.
 
+use std::time::{Duration, Instant};
+
 use serde_json::Value;
 
 use crate::support::database::Database;
-use crate::support::{User, run, text};
+use crate::support::processor::Processor;
+use crate::support::{HANG, User, run, text};
 
 /// A user with a store that has run one scan.
 struct World {
@@ -60,6 +63,10 @@ impl World {
 
     /// A job of the organization that gave up, or that waits for a worker that is not there.
     fn job(&self, dead: bool) -> String {
+        self.job_of("report.send", 1, dead)
+    }
+
+    fn job_of(&self, kind: &str, version: u32, dead: bool) -> String {
         let (table, columns, values) = if dead {
             let errors = r#"'[{"at": "2026-11-15T08:00:00Z", "error": "it broke"}]'"#;
             (
@@ -76,7 +83,7 @@ impl World {
                 organization_id, id, kind, payload_version, payload, priority, run_at, max_attempts,
                 status, created_at{columns}
              )
-             select organization_id, gen_random_uuid(), 'report.send', 1, '{{}}', 0, now(), 2,
+             select organization_id, gen_random_uuid(), '{kind}', {version}, '{{}}', 0, now(), 2,
                 '{status}', now(){values} from trueno.organization
              returning id"
         ))
@@ -137,6 +144,34 @@ fn dead_letters_begin_anew_or_are_discarded() {
     let nobody = "01890000-0000-7000-8000-000000000000";
     let (succeeded, said) = world.queue(&["show", nobody]);
     assert!(!succeeded && said.contains("job not found"), "{said}");
+}
+
+/// The job was enqueued by a program that is newer than its worker.
+#[test]
+#[expect(clippy::disallowed_methods, reason = "a guard against a hang")]
+fn a_payload_that_does_not_parse_is_dead_and_says_why() {
+    let world = World::new();
+    let job = world.job_of("scan", 99, false);
+    let url = world.database.url();
+    let mut processor = Processor::start(&world.user, "http://127.0.0.1:1", &url);
+    let begun = Instant::now();
+    while world.listed(&["--status", "dead"]).is_empty() {
+        processor.still_runs();
+        assert!(begun.elapsed() < HANG, "the job does not end");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let shown = world.said(&["show", &job]);
+    for wanted in [
+        "status       dead",
+        "1 of 2 failed",
+        "job payload: is of version 99, and this worker reads version 1",
+    ] {
+        assert!(shown.contains(wanted), "no {wanted:?} in {shown}");
+    }
+    let ended = processor.terminate();
+    assert!(ended.status.success(), "{}", text(&ended));
+    let retried = world.said(&["retry", &job]);
+    assert!(retried.contains("status       queued"), "{retried}");
 }
 
 #[test]

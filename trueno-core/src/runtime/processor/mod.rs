@@ -25,6 +25,7 @@ use self::finish::Finisher;
 use self::job::JobRunner;
 use self::session::{Session, StopReason};
 use self::settler::Settler;
+use self::upkeep::Nudges;
 use self::work::Work;
 use super::{JobHandler, JobMiddleware};
 use crate::clock::SharedClock;
@@ -132,6 +133,8 @@ impl Processor {
         let (hints, settled) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         // Ended when this is dropped: heartbeats go on until every lease is given up.
         let _upkeep = self.keep_up(&session, &hints);
+        // Several between two heartbeats.
+        let _nudges = Nudges::every(self.config.lease_for / 12);
         let finisher = Arc::new(Finisher {
             store: self.store.clone(),
             config: self.config.clone(),

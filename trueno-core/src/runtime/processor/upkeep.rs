@@ -1,9 +1,11 @@
 //! What a processor does beside its jobs.
 
 use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
 use futures::StreamExt;
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::Notify;
 
 use super::session::Session;
@@ -22,6 +24,41 @@ pub(super) async fn beat(queue: Arc<dyn JobQueue>, session: Arc<Session>, lease_
     loop {
         tokio::time::sleep(lease_for / 3).await;
         session.beat(queue.as_ref()).await;
+    }
+}
+
+/// Keeps timers and sockets looked at while a thread of the runtime is blocked, until it is dropped.
+///
+/// One of a runtime's threads waits for them. Where that one goes on to a task that blocks, the
+/// others may sleep on, and nobody looks at timers and sockets any more
+/// (<https://github.com/tokio-rs/tokio/issues/4730>): no heartbeat is sent, though there are threads
+/// for it. A task that comes from outside wakes one of them.
+#[derive(Debug)]
+pub(super) struct Nudges {
+    _until_dropped: mpsc::Sender<()>,
+}
+
+impl Nudges {
+    /// One every `pause`. None in a runtime of one thread, which has no other to wake.
+    pub(super) fn every(pause: Duration) -> Option<Self> {
+        let runtime = Handle::current();
+        if runtime.runtime_flavor() == RuntimeFlavor::CurrentThread {
+            return None;
+        }
+        let (until_dropped, dropped) = mpsc::channel();
+        let nudge = move || {
+            while dropped.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
+                drop(runtime.spawn(std::future::ready(())));
+            }
+        };
+        let thread = std::thread::Builder::new().name("trueno-nudge".to_owned());
+        if let Err(error) = thread.spawn(nudge) {
+            tracing::warn!(?error, "a handler that blocks may hold up heartbeats");
+            return None;
+        }
+        Some(Self {
+            _until_dropped: until_dropped,
+        })
     }
 }
 

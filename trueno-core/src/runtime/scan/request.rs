@@ -24,17 +24,7 @@ pub(super) struct ScanPayload {
 
 impl ScanPayload {
     pub(super) fn parse(payload: &JobPayload) -> Result<Self> {
-        if payload.version != PAYLOAD_VERSION {
-            let message = format!("the scan job has payload version {}", payload.version);
-            return Err(Error::new(ErrorKind::Corrupt, message));
-        }
-        Self::deserialize(&payload.body).map_err(|source| {
-            Error::new(
-                ErrorKind::Corrupt,
-                "the scan job's payload is not understood",
-            )
-            .with_source(source)
-        })
+        payload.parse(PAYLOAD_VERSION)
     }
 }
 
@@ -146,9 +136,6 @@ pub(in crate::runtime) async fn request_as(
 
 /// The job that runs a scan.
 pub(in crate::runtime) fn scan_job(job: JobId, kind: &JobKind, scan: ScanId) -> Result<NewJob> {
-    let payload = JobPayload {
-        version: PAYLOAD_VERSION,
-        body: serde_json::json!({ "scan": scan }),
-    };
+    let payload = JobPayload::new(PAYLOAD_VERSION, &ScanPayload { scan })?;
     NewJob::new(job, kind.clone(), payload)
 }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use sqlx::{AssertSqlSafe, Executor as _};
+use sqlx::Executor as _;
 use tokio::sync::Barrier;
 use trueno_core::error::ErrorKind;
 use trueno_core::model::{AccountStatus, CloudAccount};
@@ -180,24 +180,12 @@ async fn a_database_that_its_operator_made_read_only_is_read_and_not_written() {
     let place = Place::new(|config| config).await;
     place.works().await;
     let accounts = place.accounts().await;
-    let name = place.database.options().get_database().unwrap().to_owned();
-    let alter = async |setting: &str| {
-        let mut admin = place.database.admin().await;
-        admin
-            .execute("set default_transaction_read_only = off")
-            .await
-            .unwrap();
-        let alter = format!("alter database {name} {setting}");
-        admin.execute(AssertSqlSafe(alter)).await.unwrap();
-        // Connections learn of it when they are made.
-        assert!(place.terminate("true").await > 0);
-    };
-    alter("set default_transaction_read_only = on").await;
+    place.alter("set default_transaction_read_only = on").await;
     Expected::new(ErrorKind::Unavailable, "25006").holds(&error_of(place.add_account().await));
     assert_eq!(place.accounts().await, accounts);
     let memberships = place.store.memberships(place.tenant.owner).await.unwrap();
     assert_eq!(memberships.len(), 1, "it can still be read");
     drop(place.world.view(&place.tenant).await);
-    alter("reset default_transaction_read_only").await;
+    place.alter("reset default_transaction_read_only").await;
     place.works().await;
 }
