@@ -71,8 +71,9 @@ fn is_a_test(programs: &Programs, name: &str) -> Result<(), String> {
         .iter()
         .position(|line| starts.iter().any(|start| line.starts_with(start)))
         .ok_or_else(|| format!("{name}: no such function"))?;
-    let above = lines[at - 1];
-    let is_test = above == "#[test]" || above.starts_with("#[tokio::test");
+    let attributes = lines[..at].iter().rev();
+    let mut attributes = attributes.take_while(|line| line.starts_with("#["));
+    let is_test = attributes.any(|line| *line == "#[test]" || line.starts_with("#[tokio::test"));
     is_test
         .then_some(())
         .ok_or_else(|| format!("{name}: no test, but a function"))
