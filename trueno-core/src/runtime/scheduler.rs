@@ -12,7 +12,7 @@ use tracing::Instrument;
 use super::scan::{JOB_KIND, scan_job};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{IdSource, OrganizationId, ScheduleId};
-use crate::model::{Concurrency, CronExpression, JobKind, MissedTicks, NewJob};
+use crate::model::{CronExpression, JobKind, MissedTicks};
 use crate::port::{DuePosition, DueSchedule, Fire, Fired, TenantStore, TickRun};
 use crate::retry::Backoff;
 use crate::state::schedule::{Step, jitter_offset, step};
@@ -287,13 +287,11 @@ impl Scheduler {
 
     fn run_of(&self, due: &DueSchedule, tick: jiff::Timestamp) -> Result<TickRun> {
         let scan = self.ids.next(due.now);
-        let job = scan_job(self.ids.next(due.now), &self.config.job_kind, scan)?
+        let job = self.ids.next(due.now);
+        let job = scan_job(job, &self.config.job_kind, scan, due.account)?
+            .with_dedupe_key(&dedupe_key(due, tick))?
             .with_run_at(tick + jitter_offset(due.id, tick, due.jitter));
-        Ok(TickRun {
-            tick,
-            scan,
-            job: keyed(job, due, tick)?,
-        })
+        Ok(TickRun { tick, scan, job })
     }
 
     fn is_left_alone(&self, due: &DueSchedule) -> bool {
@@ -317,14 +315,12 @@ impl Scheduler {
     }
 }
 
-/// An account has one scan at a time, as in [`request`](super::scan::request): a tick that finds one is
-/// passed over. Where each tick has to run, they wait for each other instead.
-fn keyed(job: NewJob, due: &DueSchedule, tick: jiff::Timestamp) -> Result<NewJob> {
-    let account = due.account.to_string();
+/// A tick that finds a scan of its account queued or running is passed over, as a
+/// [`request`](super::scan::request) is refused. Where each tick has to run, it is queued beside them;
+/// their common concurrency key has them run one after the other.
+fn dedupe_key(due: &DueSchedule, tick: jiff::Timestamp) -> String {
     match due.missed {
-        MissedTicks::RunAll => Ok(job
-            .with_dedupe_key(&format!("{} {tick}", due.id))?
-            .with_concurrency(Concurrency::new(&account, 1)?)),
-        _ => job.with_dedupe_key(&account),
+        MissedTicks::RunAll => format!("{} {tick}", due.id),
+        _ => due.account.to_string(),
     }
 }

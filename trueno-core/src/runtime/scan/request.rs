@@ -6,7 +6,7 @@ use crate::access::{Action, OrgScope};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{CloudAccountId, IdSource, JobId, ScanId};
-use crate::model::{EventDraft, JobKind, JobPayload, NewJob, NewScan, ScanKind};
+use crate::model::{Concurrency, EventDraft, JobKind, JobPayload, NewJob, NewScan, ScanKind};
 use crate::port::{Enqueued, TenantStore};
 use crate::state::cloud_account::may_scan;
 
@@ -67,11 +67,16 @@ pub struct RequestedScan {
 
 /// Requests an inventory scan of an account: the scan, its job and the audit event, together (P2).
 ///
+/// Scans of an account run one at a time. Where ticks of a schedule with
+/// [`MissedTicks::RunAll`](crate::model::MissedTicks) are queued or one runs, the scan waits for its
+/// turn among them: [`why_waiting`](crate::port::JobQueue::why_waiting) then tells
+/// [`ConcurrencyLimit`](crate::port::WaitReason::ConcurrencyLimit).
+///
 /// # Errors
 /// [`ErrorKind::Denied`] unless the scope is for [`Action::Scan`];
 /// [`ErrorKind::InvalidTransition`] for an account that is not active;
-/// [`ErrorKind::AlreadyExists`] while another scan of the account is queued or runs; otherwise
-/// those of the store.
+/// [`ErrorKind::AlreadyExists`] while another scan of the account that was requested, by members or
+/// by a schedule with another policy, is queued or runs; otherwise those of the store.
 pub async fn request(
     store: &dyn TenantStore,
     scope: &OrgScope,
@@ -116,7 +121,7 @@ pub(in crate::runtime) async fn request_as(
         let message = format!("the account is {status}; verify the connection before a scan");
         return Err(Error::new(ErrorKind::InvalidTransition, message));
     }
-    let job = scan_job(requested.job, &wanted.job_kind, requested.scan)?
+    let job = scan_job(requested.job, &wanted.job_kind, requested.scan, account)?
         .with_dedupe_key(&account.to_string())?;
     if let [Enqueued::Duplicate(_)] = work.enqueue(vec![job]).await?.as_slice() {
         work.rollback().await?;
@@ -134,8 +139,15 @@ pub(in crate::runtime) async fn request_as(
     Ok(requested)
 }
 
-/// The job that runs a scan.
-pub(in crate::runtime) fn scan_job(job: JobId, kind: &JobKind, scan: ScanId) -> Result<NewJob> {
+/// The job that runs a scan, whoever asked for it. No two of an account run at the same time, whatever
+/// their kinds: they share a concurrency key.
+pub(in crate::runtime) fn scan_job(
+    job: JobId,
+    kind: &JobKind,
+    scan: ScanId,
+    account: CloudAccountId,
+) -> Result<NewJob> {
     let payload = JobPayload::new(PAYLOAD_VERSION, &ScanPayload { scan })?;
-    NewJob::new(job, kind.clone(), payload)
+    let one_at_a_time = Concurrency::new(&account.to_string(), 1)?;
+    Ok(NewJob::new(job, kind.clone(), payload)?.with_concurrency(one_at_a_time))
 }
