@@ -67,7 +67,11 @@ struct Stage {
 
 impl Stage {
     async fn new(plan: FaultPlan) -> Self {
-        let (clock, ids) = (ManualClock::default(), IdSource::seeded(3));
+        Self::at(ManualClock::default(), plan).await
+    }
+
+    async fn at(clock: ManualClock, plan: FaultPlan) -> Self {
+        let ids = IdSource::seeded(3);
         let store = MemoryStore::new(clock.shared(), ids.clone());
         let w = World::new(Harness { clock, ids, store }).await;
         let tenant = w.organization().await;
@@ -197,6 +201,42 @@ async fn a_look_is_bounded_and_says_that_there_is_more() {
     assert_eq!((report.enqueued, report.more), (120, true));
     let report = scheduler.tick().await.unwrap();
     assert_eq!((report.enqueued, report.more), (10, false));
+}
+
+/// At the end of the calendar: the last tick runs and parks the schedule, where everybody sees it.
+#[tokio::test(start_paused = true)]
+async fn a_schedule_without_a_next_tick_is_parked_and_says_why() {
+    let late = ManualClock::new("4999-12-31T23:59:30Z".parse().unwrap());
+    let stage = Stage::at(late, FaultPlan::new()).await;
+    let made = stage.schedule(MissedTicks::RunOnce, Duration::ZERO).await;
+    let last = made.next_run_at.unwrap();
+    assert_eq!(last.to_string(), "5000-01-01T00:00:00Z");
+    stage.w.advance(MINUTE).await;
+    let scheduler = stage.scheduler(SchedulerConfig::default());
+    let report = scheduler.tick().await.unwrap();
+    assert_eq!((report.enqueued, report.failed, report.more), (1, 0, false));
+    let events = stage.w.staged_of(&stage.tenant).await;
+    let event = events.last().unwrap();
+    assert_eq!((&*event.action, stage.fired().await), (FIRED, vec![last]));
+    let reason = format!("cron: no tick after {last} could be worked out");
+    assert_eq!(event.details["parked"], reason.as_str());
+    let mut view = stage.w.view(&stage.tenant).await;
+    let parked = view.schedule(made.id).await.unwrap();
+    assert_eq!(parked.next_run_at, None);
+    assert_eq!(scheduler.tick().await.unwrap(), Default::default());
+
+    // Whoever tries again is told, and so is whoever makes another one.
+    let active = trueno_core::model::ScheduleStatus::Active;
+    let again = stage.w.change(&stage.tenant.schedules, async |unit| {
+        unit.set_schedule_status(made.id, made.version, active)
+            .await
+    });
+    let error = again.await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    assert!(
+        error.to_string().starts_with("cron: no tick after"),
+        "{error}"
+    );
 }
 
 /// Runs begin spread over the jitter, each at its own offset from the tick.

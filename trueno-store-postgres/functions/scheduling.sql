@@ -32,7 +32,8 @@ set search_path = pg_catalog, "@schema@", pg_temp as $$
 $$;
 
 -- Moves a schedule from the tick that it is due at to the next one, with scan, job and event of the tick
--- to run (none without a scan). Answers what became of it: 'enqueued', 'moved', why it was not run, or
+-- to run (none without a scan). Without a next tick it is parked, and the details say why. Answers what
+-- became of it: 'enqueued', 'moved', why it was not run, or
 -- what changed nothing: 'already_fired', 'busy' (somebody has a row locked that this needs) and 'early'
 -- (the tick has not come by this clock).
 --
@@ -141,7 +142,7 @@ begin
         end if;
     end if;
 
-    if outcome = 'moved' and passed_over = 0 then
+    if outcome = 'moved' and passed_over = 0 and the_next is not null then
         return outcome;
     end if;
     targets := jsonb_build_array(
@@ -151,15 +152,20 @@ begin
     insert into audit_staged (organization_id, id, actor_kind, actor_id, action, targets, details)
         values (
             the_organization, the_event, 'schedule', the_schedule,
-            case outcome when 'enqueued' then 'schedule.fired' else 'schedule.passed_over' end,
+            case
+                when outcome = 'enqueued' then 'schedule.fired'
+                when outcome = 'moved' and the_next is null then 'schedule.parked'
+                else 'schedule.passed_over'
+            end,
             case outcome
                 when 'enqueued' then
                     targets || jsonb_build_array(jsonb_build_object('kind', 'scan', 'id', the_scan))
                 else targets
             end,
-            case outcome
-                when 'enqueued' then the_details
-                when 'moved' then the_details || jsonb_build_object('reason', 'missed')
+            case
+                when outcome = 'enqueued' then the_details
+                when outcome = 'moved' and the_next is null then the_details
+                when outcome = 'moved' then the_details || jsonb_build_object('reason', 'missed')
                 else the_details || jsonb_build_object('reason', outcome)
             end
         );

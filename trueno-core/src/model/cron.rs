@@ -4,12 +4,13 @@ use std::fmt;
 use std::sync::Arc;
 
 use croner::Cron;
+use croner::errors::CronError;
 use croner::parser::{CronParser, Seconds, Year};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 /// A cron expression of five fields (minute, hour, day of month, month, day of week) as POSIX
 /// `crontab` has them, and the IANA time zone it is read in. One that exists fires again and again.
@@ -50,9 +51,9 @@ impl CronExpression {
     const LONGEST: usize = 256;
 
     /// # Errors
-    /// [`ErrorKind::InvalidInput`](crate::error::ErrorKind::InvalidInput) for an expression that is
-    /// not one or is longer than 256 bytes, for one that never fires (such as 30 February), and for a
-    /// time zone that the zone database does not have.
+    /// [`ErrorKind::InvalidInput`] for an expression that is not one or is longer than 256 bytes, for
+    /// one that never fires (such as 30 February), and for a time zone that the zone database does not
+    /// have.
     pub fn new(expression: &str, time_zone: &str) -> Result<Self> {
         if expression.len() > Self::LONGEST {
             return Err(Error::invalid("cron", "needs at most 256 bytes"));
@@ -96,44 +97,57 @@ impl CronExpression {
         &self.fields.time_zone
     }
 
-    /// The first tick after `after`, a whole second. `None` near the end of the calendar only (the
-    /// year 5000).
-    #[must_use]
-    pub fn next_after(&self, after: Timestamp) -> Option<Timestamp> {
-        self.parsed.next_after(after)
+    /// The first tick after `after`, a whole second.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidInput`] at the end of the calendar (the year 5000), and wherever else the
+    /// parser of the expression cannot say: nobody may take that for an expression that has ended.
+    pub fn next_after(&self, after: Timestamp) -> Result<Timestamp> {
+        self.parsed.next_after(after).map_err(|source| {
+            let message = format!("cron: no tick after {after} could be worked out");
+            Error::new(ErrorKind::InvalidInput, message).with_source(source)
+        })
     }
 
-    /// The next `count` ticks after `after`, in order; at most [`MOST_RUNS`](Self::MOST_RUNS).
+    /// The next `count` ticks after `after`, in order; at most [`MOST_RUNS`](Self::MOST_RUNS), and
+    /// only those before the first that could not be worked out.
     #[must_use]
     pub fn next_runs(&self, after: Timestamp, count: usize) -> Vec<Timestamp> {
-        let next = |tick: &Timestamp| self.next_after(*tick);
-        std::iter::successors(self.next_after(after), next)
+        let next = |tick: &Timestamp| self.next_after(*tick).ok();
+        std::iter::successors(next(&after), next)
             .take(count.min(Self::MOST_RUNS))
             .collect()
     }
 }
 
 impl Parsed {
-    fn next_after(&self, after: Timestamp) -> Option<Timestamp> {
+    fn next_after(&self, after: Timestamp) -> Result<Timestamp, CronError> {
         let from = after.to_zoned(self.zone.clone());
-        let found = self.cron.find_next_occurrence(&from, false).ok()?;
+        let found = self.cron.find_next_occurrence(&from, false)?.timestamp();
         // Whoever goes from tick to tick has to come forward.
-        Some(found.timestamp()).filter(|next| *next > after)
+        if found > after {
+            Ok(found)
+        } else {
+            Err(CronError::InvalidTime)
+        }
     }
 
     /// The calendar, weekdays included, repeats itself every 400 years: what has no occurrence in
     /// such a span has none at all.
     fn require_an_occurrence(&self) -> Result<()> {
-        let from = self
-            .zone
-            .to_timestamp(jiff::civil::date(2000, 1, 1).at(0, 0, 0, 0));
-        let first = from.ok().and_then(|from| self.next_after(from));
-        match first {
-            Some(first) if first.to_zoned(self.zone.clone()).year() < 2401 => Ok(()),
-            _ => Err(Error::invalid(
+        const BEGINNING: Timestamp = Timestamp::constant(946_684_800, 0);
+        match self.next_after(BEGINNING) {
+            Ok(first) if first.to_zoned(self.zone.clone()).year() < 2401 => Ok(()),
+            Ok(_) | Err(CronError::TimeSearchLimitExceeded) => Err(Error::invalid(
                 "cron",
-                "never fires: no such day comes in its months",
+                "never fires: none of its months (field 4) has such a day (field 3); change one of \
+                 the two",
             )),
+            Err(source) => Err(Error::invalid(
+                "cron",
+                "its ticks could not be worked out; write it in another way",
+            )
+            .with_source(source)),
         }
     }
 }

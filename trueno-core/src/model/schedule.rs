@@ -60,7 +60,9 @@ pub struct Schedule {
     /// Whether it is followed.
     pub status: ScheduleStatus,
     /// The tick that is due next, by the store's clock; before the jitter. It may lie in the past,
-    /// for as long as nothing has fired it. `None` while paused.
+    /// for as long as nothing has fired it. `None` while paused, and of an active schedule that is
+    /// parked: no next tick could be worked out, as its event `schedule.parked` (or that of its last
+    /// tick) tells. Setting it to active tries again.
     pub next_run_at: Option<Timestamp>,
     /// When it was made, by the store's clock.
     pub created_at: Timestamp,

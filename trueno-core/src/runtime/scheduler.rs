@@ -236,7 +236,10 @@ impl Scheduler {
                     let missed = step.passed_over;
                     let went_on =
                         matches!(fired, Fired::Enqueued | Fired::NotRun(_) | Fired::Moved);
-                    report.more = went_on && step.next.is_some_and(|next| next <= due.now);
+                    report.more = went_on && step.next.as_ref().is_ok_and(|next| *next <= due.now);
+                    if let (true, Err(error)) = (went_on, &step.next) {
+                        tracing::error!(?error, "the schedule is parked: it has no next tick");
+                    }
                     match fired {
                         Fired::Enqueued => {
                             tracing::info!(missed, "the schedule's scan was enqueued");
@@ -278,7 +281,8 @@ impl Scheduler {
             organization: due.organization,
             schedule: due.id,
             due_at: due.due_at,
-            next: step.next,
+            next: step.next.as_ref().ok().copied(),
+            parked: step.next.as_ref().err().map(ToString::to_string),
             passed_over: step.passed_over,
             run,
         };

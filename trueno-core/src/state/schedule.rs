@@ -10,6 +10,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
+use crate::error::Error;
 use crate::id::ScheduleId;
 use crate::model::MissedTicks;
 
@@ -21,21 +22,20 @@ pub const GRACE: Duration = Duration::from_secs(60);
 /// next step goes on.
 pub const MOST_PASSED_OVER: u64 = 10_080;
 
-/// What one step does.
+/// What one step does. `E` is why a tick could not be worked out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Step {
+pub struct Step<E = Error> {
     /// The tick to enqueue.
     pub run: Option<Timestamp>,
     /// How many ticks before it (or before `next`) are given up.
     pub passed_over: u64,
-    /// The tick that is due from then on; it may be due already. `None` where the expression has no
-    /// other one.
-    pub next: Option<Timestamp>,
+    /// The tick that is due from then on; it may be due already. Where it could not be worked out, the
+    /// schedule has to be parked, so that somebody sees it.
+    pub next: Result<Timestamp, E>,
 }
 
 /// The step for a schedule whose tick of `due_at` is due at `now`, both by the store's clock.
-/// `next_after(t)` is the first occurrence after `t`, if there is one: it has to be later than `t`.
-/// `None` while `due_at` lies in the future: nothing is to be done.
+/// `next_after(t)` is the first occurrence after `t`: it has to be later than `t`. `None` while `due_at` lies in the future: nothing is to be done.
 ///
 /// Occurrences count from `due_at` on. Where `due_at` is none itself (a time zone's rules were changed
 /// since it was worked out) the first one after it takes its place.
@@ -46,18 +46,18 @@ pub struct Step {
 /// use trueno_core::state::schedule::step;
 ///
 /// let at = |second| Timestamp::from_second(second).unwrap();
-/// let hourly = |t: Timestamp| Some(at((t.as_second().div_euclid(3_600) + 1) * 3_600));
+/// let hourly = |t: Timestamp| Ok::<_, ()>(at((t.as_second().div_euclid(3_600) + 1) * 3_600));
 /// let missed = step(MissedTicks::RunOnce, at(3_600), at(11_000), hourly).unwrap();
 /// assert_eq!((missed.run, missed.passed_over), (Some(at(10_800)), 2));
-/// assert_eq!(missed.next, Some(at(14_400)));
+/// assert_eq!(missed.next, Ok(at(14_400)));
 /// ```
 #[must_use]
-pub fn step(
+pub fn step<E>(
     missed: MissedTicks,
     due_at: Timestamp,
     now: Timestamp,
-    next_after: impl Fn(Timestamp) -> Option<Timestamp>,
-) -> Option<Step> {
+    next_after: impl Fn(Timestamp) -> Result<Timestamp, E>,
+) -> Option<Step<E>> {
     if due_at > now {
         return None;
     }
@@ -65,11 +65,13 @@ pub fn step(
         .checked_sub(Duration::from_nanos(1))
         .unwrap_or(due_at);
     let (mut tick, mut passed_over) = (next_after(from), 0);
-    while let Some(due) = tick.filter(|tick| *tick <= now) {
+    while let Ok(due) = tick
+        && due <= now
+    {
         let next = next_after(due);
         let is_given_up = match missed {
             MissedTicks::RunAll => false,
-            MissedTicks::RunOnce => next.is_some_and(|next| next <= now),
+            MissedTicks::RunOnce => next.as_ref().is_ok_and(|next| *next <= now),
             MissedTicks::Skip => now.duration_since(due).unsigned_abs() > GRACE,
         };
         if !is_given_up {

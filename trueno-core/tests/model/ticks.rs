@@ -20,7 +20,7 @@ const JUMP: i64 = 4 * PERIOD;
 /// The rules that ship, each of which a test may replace by a wrong one.
 #[derive(Clone, Copy)]
 pub(crate) struct Rules {
-    pub(crate) step: fn(MissedTicks, Timestamp, Timestamp) -> Option<Step>,
+    pub(crate) step: fn(MissedTicks, Timestamp, Timestamp) -> Option<Step<OutOfTime>>,
     /// The store compares what a step was worked out from with what is there.
     pub(crate) compares: bool,
     /// The tick is enqueued where the schedule moves on, and not in a transaction after it.
@@ -37,8 +37,13 @@ impl Rules {
     }
 }
 
-pub(crate) fn next_after(at: Timestamp) -> Option<Timestamp> {
-    Timestamp::from_second((at.as_second().div_euclid(PERIOD) + 1) * PERIOD).ok()
+/// Why there is no tick after one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct OutOfTime;
+
+pub(crate) fn next_after(at: Timestamp) -> Result<Timestamp, OutOfTime> {
+    let next = (at.as_second().div_euclid(PERIOD) + 1) * PERIOD;
+    Timestamp::from_second(next).map_err(|_| OutOfTime)
 }
 
 fn at(second: i64) -> Timestamp {
@@ -189,7 +194,7 @@ impl Model for Ticks {
     fn init_states(&self) -> Vec<State> {
         vec![State {
             now: at(0),
-            next_run_at: next_after(at(0)),
+            next_run_at: next_after(at(0)).ok(),
             paused_at: None,
             ticks: vec![Tick::default(); self.ticks],
             schedulers: vec![Scheduler::Idle; self.schedulers],
@@ -254,6 +259,7 @@ impl Model for Ticks {
             Action::Read(nth) => {
                 let due_at = state.next_run_at?;
                 let Step { run, next, .. } = (self.rules.step)(self.missed, due_at, state.now)?;
+                let next = next.ok();
                 state.schedulers[nth] = Scheduler::Read(Fire { due_at, run, next });
             }
             Action::Send(nth) => {
@@ -308,7 +314,7 @@ impl Model for Ticks {
                     let tick_at = at(nth * PERIOD);
                     tick.paused |= tick_at >= since && tick_at <= state.now;
                 }
-                state.next_run_at = next_after(state.now);
+                state.next_run_at = next_after(state.now).ok();
             }
         }
         state.schedulers.sort_unstable();

@@ -49,7 +49,7 @@ pub struct ScheduleItem {
     /// Whether it is followed.
     #[schema(schema_with = schema::schedule_status)]
     pub status: ScheduleStatus,
-    /// The tick that is due next, before the jitter; `null` while it is paused.
+    /// The tick that is due next, before the jitter; `null` while it is paused or parked.
     pub next_run_at: Option<Timestamp>,
     /// When it was made.
     pub created_at: Timestamp,
@@ -165,7 +165,7 @@ pub(super) async fn one(
 /// When a schedule fires.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct NextRuns {
-    /// Its next ticks, before the jitter, in order. None while it is paused.
+    /// Its next ticks, before the jitter, in order. None while it is paused or parked.
     pub items: Vec<Timestamp>,
 }
 

@@ -64,7 +64,7 @@ impl Draft {
             missed: new.missed,
             jitter: new.jitter(),
             status: ScheduleStatus::Active,
-            next_run_at: new.cron.next_after(now),
+            next_run_at: Some(new.cron.next_after(now)?),
             created_at: now,
             version: 1,
         };
@@ -80,12 +80,12 @@ impl Draft {
         now: Timestamp,
     ) -> Result<Schedule> {
         let mut schedule = self.schedule_at(id, version)?;
-        if status != schedule.status {
-            schedule.next_run_at = match status {
-                ScheduleStatus::Active => schedule.cron.next_after(now),
-                _ => None,
-            };
-        }
+        schedule.next_run_at = match (status, schedule.next_run_at) {
+            (ScheduleStatus::Active, Some(next)) => Some(next),
+            // None of a parked one as well.
+            (ScheduleStatus::Active, None) => Some(schedule.cron.next_after(now)?),
+            _ => None,
+        };
         schedule.status = status;
         schedule.version += 1;
         self.schedules.put(id, schedule.clone());

@@ -80,7 +80,7 @@ async fn schedules(
 }
 
 async fn insert(tx: &mut Tx, organization: OrganizationId, new: NewSchedule) -> Result<Schedule> {
-    let first = new.cron.next_after(now(tx).await?);
+    let first = new.cron.next_after(now(tx).await?)?;
     let query = tx.query(
         "insert into schedule (
             organization_id, id, name, account_id, kind, cron, time_zone, status, missed, jitter,
@@ -99,7 +99,7 @@ async fn insert(tx: &mut Tx, organization: OrganizationId, new: NewSchedule) -> 
         .bind(ScheduleStatus::Active.as_str())
         .bind(new.missed.as_str())
         .bind(encode::bigint("jitter", new.jitter().as_secs())?)
-        .bind(first.map(moment))
+        .bind(moment(first))
         .fetch_one(tx.connection())
         .await
         .map_err(|source| match error::code(&source).as_deref() {
@@ -120,9 +120,10 @@ async fn set_status(
     let mut next = None;
     if status == ScheduleStatus::Active {
         let present = schedule(tx, organization, id).await?;
-        next = match present.status {
-            ScheduleStatus::Active => present.next_run_at,
-            _ => present.cron.next_after(now(tx).await?),
+        // None of a parked one as well.
+        next = match present.next_run_at {
+            Some(next) => Some(next),
+            None => Some(present.cron.next_after(now(tx).await?)?),
         };
     }
     let query = tx.query(

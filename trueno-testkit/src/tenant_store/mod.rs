@@ -38,7 +38,6 @@ pub mod roles;
 pub mod scans;
 pub mod schedules;
 pub mod scheduling;
-pub mod scheduling_ends;
 mod twins;
 pub mod units;
 pub mod views;
@@ -292,14 +291,13 @@ macro_rules! for_each_tenant_store_case {
                 ticks_that_all_run_wait_for_each_other,
                 a_dropped_fire_is_applied_or_not,
                 isolation_fire,
-            }
-            scheduling_ends {
                 a_paused_schedule_resumes_from_now_on,
                 what_is_removed_or_erased_fires_no_more,
                 a_tick_without_an_active_account_is_passed_over,
                 a_tick_beside_a_live_scan_is_passed_over,
                 a_tick_over_the_quota_is_passed_over,
                 a_refused_tick_changes_nothing,
+                a_parked_schedule_says_why,
             }
             audit_events {
                 audit_events_come_newest_first_and_stay,

@@ -69,7 +69,7 @@ pub async fn a_schedule_keeps_what_it_was_given(w: World) {
             name: name.to_owned(),
             account: account.id,
             kind,
-            next_run_at: cron.next_after(made.created_at),
+            next_run_at: cron.next_after(made.created_at).ok(),
             cron,
             missed,
             jitter,

@@ -87,8 +87,28 @@ fn rare_days_fire_and_impossible_ones_are_refused() {
         "2100 has no leap day"
     );
     for never in ["0 0 30 2 *", "0 0 31 2,4,6,9,11 *"] {
-        assert!(refused(never, "Europe/Berlin").starts_with("cron: never fires"));
+        assert_eq!(
+            refused(never, "Europe/Berlin"),
+            "cron: never fires: none of its months (field 4) has such a day (field 3); change one of \
+             the two"
+        );
     }
+}
+
+#[test]
+fn the_end_of_the_calendar_is_an_error_and_not_silence() {
+    let cron = CronExpression::new("0 0 1 1 *", "UTC").unwrap();
+    let late: Timestamp = "4999-06-01T00:00:00Z".parse().unwrap();
+    let last = cron.next_after(late).unwrap();
+    assert_eq!(last.to_string(), "5000-01-01T00:00:00Z");
+    let error = cron.next_after(last).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    assert_eq!(
+        error.to_string(),
+        "cron: no tick after 5000-01-01T00:00:00Z could be worked out"
+    );
+    assert!(std::error::Error::source(&error).is_some(), "it says why");
+    assert_eq!(cron.next_runs(late, 5), [last]);
 }
 
 #[test]
@@ -147,7 +167,7 @@ proptest! {
             prop_assert_eq!(next.as_second() % 60, 0);
             prop_assert_eq!(next.subsec_nanosecond(), 0);
             let just_before = next - std::time::Duration::from_nanos(1);
-            prop_assert_eq!(cron.next_after(just_before), Some(next));
+            prop_assert_eq!(cron.next_after(just_before).unwrap(), next);
             after = next;
         }
     }

@@ -34,7 +34,8 @@ pub use resources::{Presence, ResourceFilter, ResourceReads};
 pub use scans::{ScanFilter, ScanReads, ScanWrites};
 pub use schedules::{ScheduleReads, ScheduleWrites};
 pub use scheduling::{
-    DuePosition, DueSchedule, FIRED, Fire, Fired, MISSED, NotRun, PASSED_OVER, Scheduling, TickRun,
+    DuePosition, DueSchedule, FIRED, Fire, Fired, MISSED, NotRun, PARKED, PASSED_OVER, Scheduling,
+    TickRun,
 };
 
 use super::{Enqueued, JobOutcome, Lease};

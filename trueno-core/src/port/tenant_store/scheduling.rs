@@ -21,7 +21,9 @@ use crate::text::text_enum;
 /// - **Time** (P10): the store's clock alone says what is due. A tick later than that clock is refused
 ///   ([`InvalidInput`](crate::error::ErrorKind::InvalidInput)), whatever a scheduler's own clock says.
 /// - **Never stuck**: what cannot run (its account is not active, a scan of it is queued or runs, the
-///   organization has as many jobs as it may) is passed over with an event that says why.
+///   organization has as many jobs as it may) is passed over with an event that says why. A schedule
+///   whose next tick could not be worked out is **parked**: it stays as it is, with no next tick and
+///   an event that says why, until a member sets it to active again.
 /// - **No long waits**: what another transaction has locked is answered as [`Fired::Busy`], at once or
 ///   within a few seconds.
 /// - The actor of the scan and of the event is the schedule. Members' versions of it stay as they are.
@@ -98,8 +100,10 @@ pub struct Fire {
     pub schedule: ScheduleId,
     /// The tick that is due, as it was read: it must still be.
     pub due_at: Timestamp,
-    /// The tick that is due from then on: later than `due_at`.
+    /// The tick that is due from then on: later than `due_at`. `None` parks the schedule.
     pub next: Option<Timestamp>,
+    /// Why it is parked, in words for the organization: there where `next` is not.
+    pub parked: Option<String>,
     /// How many ticks are given up as missed.
     pub passed_over: u64,
     /// The tick to run.
@@ -125,7 +129,7 @@ pub enum Fired {
     Enqueued,
     /// It was to run and cannot. The schedule went on.
     NotRun(NotRun),
-    /// There was no tick to run. The schedule went on.
+    /// There was no tick to run. The schedule went on, or was parked.
     Moved,
     /// The schedule is no longer due at that tick: another scheduler fired it, or it was paused,
     /// removed or erased. Nothing changed.
@@ -154,6 +158,10 @@ impl Fire {
     pub fn check(&self) -> Result<()> {
         if self.next.is_some_and(|next| next <= self.due_at) {
             return Err(Error::invalid("next", "has to be later than due_at"));
+        }
+        if self.next.is_some() == self.parked.is_some() {
+            let problem = "is said where there is no next tick, and nowhere else";
+            return Err(Error::invalid("parked", problem));
         }
         let Some(run) = &self.run else {
             return Ok(());
@@ -188,12 +196,15 @@ impl Fire {
     }
 
     /// What the event tells, but for the reason of a tick that was not run: when it was due, the tick
-    /// and when it runs, and how many were given up.
+    /// and when it runs, how many were given up, and why it is parked.
     #[must_use]
     pub fn details(&self) -> Map<String, Value> {
         let mut details = Map::new();
         details.insert("due_at".to_owned(), self.due_at.to_string().into());
         details.insert("passed_over".to_owned(), self.passed_over.into());
+        if let Some(reason) = &self.parked {
+            details.insert("parked".to_owned(), reason.as_str().into());
+        }
         if let Some(run) = &self.run {
             details.insert("tick".to_owned(), run.tick.to_string().into());
             if let Some(run_at) = run.job.run_at {
@@ -204,12 +215,13 @@ impl Fire {
     }
 
     /// The event of what became of it, where there is anything to tell: `schedule.fired` with the
-    /// scan, or `schedule.passed_over` with the reason.
+    /// scan, `schedule.passed_over` with the reason, or `schedule.parked`.
     #[must_use]
     pub fn event(&self, account: CloudAccountId, fired: Fired) -> Option<EventDraft> {
         let (action, reason) = match fired {
             Fired::Enqueued => (FIRED, None),
             Fired::NotRun(reason) => (PASSED_OVER, Some(reason.as_str())),
+            Fired::Moved if self.parked.is_some() => (PARKED, None),
             Fired::Moved if self.passed_over > 0 => (PASSED_OVER, Some(MISSED)),
             Fired::Moved | Fired::AlreadyFired | Fired::Busy => return None,
         };
@@ -230,5 +242,8 @@ impl Fire {
 pub const FIRED: &str = "schedule.fired";
 /// The action of the event of ticks that do not run.
 pub const PASSED_OVER: &str = "schedule.passed_over";
+/// The action of the event of a schedule that is parked with no tick to run. One that is parked by its
+/// last tick says so in that tick's event.
+pub const PARKED: &str = "schedule.parked";
 /// The reason of [`PASSED_OVER`] where ticks were missed, and the policy gives them up.
 pub const MISSED: &str = "missed";

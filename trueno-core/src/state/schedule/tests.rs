@@ -9,8 +9,8 @@ fn at(second: i64) -> Timestamp {
 }
 
 /// Occurrences at multiples of `period` seconds.
-fn every(period: i64) -> impl Fn(Timestamp) -> Option<Timestamp> + Copy {
-    move |t| Some(at((t.as_second().div_euclid(period) + 1) * period))
+fn every(period: i64) -> impl Fn(Timestamp) -> Result<Timestamp, &'static str> + Copy {
+    move |t| Ok(at((t.as_second().div_euclid(period) + 1) * period))
 }
 
 #[test]
@@ -24,7 +24,7 @@ fn a_tick_on_time_runs_whatever_the_policy() {
         let wanted = Step {
             run: Some(at(600)),
             passed_over: 0,
-            next: Some(at(900)),
+            next: Ok(at(900)),
         };
         assert_eq!(
             step(missed, at(600), at(600), every(300)),
@@ -43,7 +43,7 @@ fn each_policy_has_its_own_way_with_missed_ticks() {
     let wanted = |run: Option<i64>, passed_over, next| Step {
         run: run.map(at),
         passed_over,
-        next: Some(at(next)),
+        next: Ok(at(next)),
     };
     assert_eq!(of(MissedTicks::RunAll), wanted(Some(300), 0, 600));
     assert_eq!(of(MissedTicks::RunOnce), wanted(Some(1_200), 3, 1_500));
@@ -62,18 +62,35 @@ fn what_is_no_occurrence_gives_way_to_the_next_one() {
         let wanted = Step {
             run: None,
             passed_over: 0,
-            next: Some(at(600)),
+            next: Ok(at(600)),
         };
         assert_eq!(moved, wanted, "{missed}");
     }
 }
 
 #[test]
-fn the_last_occurrence_runs_and_leaves_nothing() {
-    let last = |t: Timestamp| (t < at(600)).then(|| at(600));
+fn a_tick_runs_though_the_next_one_cannot_be_worked_out() {
+    let last = |t: Timestamp| if t < at(600) { Ok(at(600)) } else { Err("why") };
     for &missed in MissedTicks::ALL {
         let step = step(missed, at(600), at(610), last).unwrap();
-        assert_eq!((step.run, step.next), (Some(at(600)), None), "{missed}");
+        assert_eq!(
+            (step.run, step.next),
+            (Some(at(600)), Err("why")),
+            "{missed}"
+        );
+    }
+}
+
+#[test]
+fn where_nothing_can_be_worked_out_nothing_runs() {
+    for &missed in MissedTicks::ALL {
+        let step = step(missed, at(600), at(610), |_| Err("why")).unwrap();
+        let wanted = Step {
+            run: None,
+            passed_over: 0,
+            next: Err("why"),
+        };
+        assert_eq!(step, wanted, "{missed}");
     }
 }
 
@@ -82,11 +99,7 @@ fn a_step_gives_up_a_bounded_number_of_ticks() {
     let step = step(MissedTicks::RunOnce, at(1), at(1_000_000), every(1)).unwrap();
     let bound = i64::try_from(MOST_PASSED_OVER).unwrap();
     assert_eq!((step.run, step.passed_over), (None, MOST_PASSED_OVER));
-    assert_eq!(
-        step.next,
-        Some(at(1 + bound)),
-        "the next step goes on there"
-    );
+    assert_eq!(step.next, Ok(at(1 + bound)), "the next step goes on there");
 }
 
 #[test]

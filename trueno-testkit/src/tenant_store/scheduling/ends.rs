@@ -5,12 +5,11 @@ use trueno_core::error::ErrorKind;
 use trueno_core::model::{
     CloudAccount, EventDraft, OrganizationLimits, Role, Schedule, ScheduleStatus,
 };
-use trueno_core::port::tenant_store::PASSED_OVER;
-use trueno_core::port::{Fired, NotRun};
+use trueno_core::port::tenant_store::{FIRED, PARKED, PASSED_OVER};
+use trueno_core::port::{Fire, Fired, NotRun};
 use trueno_core::state::cloud_account::AccountEvent;
 
-use super::World;
-use super::scheduling::{HOUR, add, due, fire_of, hourly, read, remove, scans, the_due_one};
+use super::{HOUR, World, add, due, fire_of, hourly, read, remove, scans, the_due_one};
 use crate::fixtures::{SCAN_KIND, Tenant};
 use crate::suite::refused;
 
@@ -75,8 +74,8 @@ pub async fn a_paused_schedule_resumes_from_now_on(w: World) {
     let next = resumed.next_run_at.unwrap();
     assert!(next > early && next <= w.now().await + HOUR, "{next}");
     assert_eq!(
-        Some(next),
-        resumed.cron.next_after(next - HOUR / 2),
+        next,
+        resumed.cron.next_after(next - HOUR / 2).unwrap(),
         "a tick"
     );
     assert_eq!(due(&w).await, [], "nothing was missed");
@@ -169,4 +168,45 @@ pub async fn a_refused_tick_changes_nothing(w: World) {
     }
     assert_eq!(w.staged().await, []);
     assert_eq!(scans(&w, &tenant).await.len(), 1);
+}
+
+/// A schedule whose next tick could not be worked out has none, and an event that says why; its own
+/// version stays. Set to active it goes on.
+pub async fn a_parked_schedule_says_why(w: World) {
+    let tenant = w.organization().await;
+    for (with_a_run, action) in [(false, PARKED), (true, FIRED)] {
+        let (account, made) = due_schedule(&w, &tenant).await;
+        let mut fire = fire_of(&w, &the_due_one(&w).await);
+        fire.next = None;
+        fire.parked = Some("nobody knows the next one".to_owned());
+        fire.run = fire.run.filter(|_| with_a_run);
+        let fired = w.store.fire(fire.clone()).await.unwrap();
+        let wanted = if with_a_run {
+            Fired::Enqueued
+        } else {
+            Fired::Moved
+        };
+        assert_eq!(fired, wanted);
+        let parked = Schedule {
+            next_run_at: None,
+            ..made
+        };
+        assert_eq!(read(&w, &tenant, &parked).await, parked);
+        assert_eq!(due(&w).await, [], "it is not due");
+        let staged = w.staged_of(&tenant).await;
+        assert_eq!(staged.len(), 1, "{staged:?}");
+        let wanted = fire.event(account.id, fired).unwrap();
+        assert_eq!(
+            (&*staged[0].action, &staged[0].targets, &staged[0].details),
+            (action, &wanted.targets, &wanted.details)
+        );
+        assert_eq!(staged[0].details["parked"], "nobody knows the next one");
+
+        let active = set(&w, &tenant, &parked, ScheduleStatus::Active).await;
+        assert!(active.next_run_at.unwrap() > w.now().await, "it goes on");
+        w.advance(HOUR).await;
+        let again: Fire = fire_of(&w, &the_due_one(&w).await);
+        assert_eq!(again.schedule, active.id);
+        remove(&w, &tenant, &active).await;
+    }
 }
