@@ -1,4 +1,4 @@
-//! Processors over the store in a storm of faults, seed by seed. `TRUENO_SEED=… cargo test -p
+//! Processors and schedulers over the store in a storm of faults, seed by seed. `TRUENO_SEED=… cargo test -p
 //! trueno-store-memory --test simulation` plays one run again, with its transcript.
 #![allow(
     clippy::expect_used,
@@ -10,6 +10,8 @@
 
 #[path = "simulation/planted.rs"]
 mod planted;
+#[path = "simulation/planted_ticks.rs"]
+mod planted_ticks;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -81,6 +83,9 @@ fn nothing_is_lost_doubled_or_stuck_whatever_the_seed() {
         "cancelled",
         "crashes",
         "clock jumps",
+        "ticks fired",
+        "ticks given up",
+        "crashes between reading and firing",
     ] {
         assert!(
             figures.get(wanted).is_some_and(|n| *n > 0),

@@ -13,6 +13,7 @@ use trueno_core::error::{Error, ErrorKind, Result};
 use trueno_core::id::JobId;
 use trueno_core::model::{EventDraft, JobKind, JobPayload, NewJob};
 use trueno_core::runtime::{Completion, JobContext, JobHandler};
+use trueno_core::state::scan::ScanEvent;
 
 use super::watch::Log;
 
@@ -20,6 +21,8 @@ use super::watch::Log;
 pub(super) const EFFECTS: JobKind = JobKind::known("simulation.effects");
 /// The kind of jobs that have none.
 pub(super) const PLAIN: JobKind = JobKind::known("simulation.plain");
+/// The kind of jobs that run scans.
+pub(super) const SCANS: JobKind = JobKind::known("simulation.scan");
 /// The event of an effect.
 pub(super) const DONE: &str = "simulation.done";
 
@@ -41,6 +44,11 @@ impl Handler {
         let event =
             EventDraft::new(DONE, "job", lease.job).with_detail("token", lease.token.to_string());
         let mut completion = Completion::new(event);
+        if self.kind == SCANS {
+            completion.scan = Some(ScanEvent::Completed {
+                coverage_complete: true,
+            });
+        }
         let jobs = self.log.jobs.lock();
         let follower = jobs
             .iter()
@@ -77,6 +85,11 @@ impl JobHandler for Handler {
         };
         let (high, low) = job.as_uuid().as_u64_pair();
         let mut random = StdRng::seed_from_u64(self.seed ^ high ^ low.rotate_left(17) ^ (run << 7));
+        if self.kind == SCANS {
+            let mut batch = context.store.ingest(&context.lease).await?;
+            batch.start_scan(1).await?;
+            batch.commit().await?;
+        }
         let work = tokio::time::sleep(Duration::from_millis(random.random_range(0..2_500)));
         match random.random_range(0..20) {
             // Deaf to whoever asks it to stop.

@@ -2,10 +2,15 @@
 //!
 //! Time is tokio's, paused, and every choice is drawn from the seed, so that a run replays: the same
 //! seed gives the same transcript. Processors crash and start again, shut down, meet errors that
-//! were applied, were not or nobody knows, and delays past their leases; the store's clock jumps;
-//! members cancel jobs and operators pause them. Then the storm ends, and what must be so is checked:
+//! were applied, were not or nobody knows, and delays past their leases, and so do two schedulers, also
+//! between what they read and what they fire; the store's clock jumps, over ticks as well; members
+//! cancel jobs, ask for scans, pause schedules and accounts, and operators pause jobs. Then the storm
+//! ends, and what must be so is checked:
 //!
-//! - no cap was exceeded after any claim, by a count of the jobs that run;
+//! - no cap was exceeded after any claim, by a count of the jobs that run: so no account had two scans
+//!   at a time;
+//! - every tick of every schedule, worked out without what reads cron expressions, ran once or was given
+//!   up as its policy has it; none was lost, doubled or early, and each that ran has its scan (P2, P10);
 //! - every job ended, and the queue holds none;
 //! - a job's effect was committed once if it succeeded, under the token of its last claim, and never
 //!   otherwise (P3); its follower is there with it or not at all (P2).
@@ -22,8 +27,12 @@
 //! }
 //! ```
 
+mod firing;
 mod handler;
 mod plot;
+mod rhythm;
+mod schedules;
+mod ticks;
 mod watch;
 
 use std::collections::BTreeMap;

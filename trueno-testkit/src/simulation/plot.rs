@@ -13,25 +13,30 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use trueno_core::clock::{Clock, SharedClock};
 use trueno_core::error::ErrorKind;
-use trueno_core::id::{IdSource, JobId};
+use trueno_core::id::{CloudAccountId, IdSource, JobId};
 use trueno_core::model::{Concurrency, JobStatus, OrganizationLimits, QueueTarget};
 use trueno_core::retry::Backoff;
 use trueno_core::runtime::{Processor, ProcessorConfig};
 
-use super::handler::{DONE, EFFECTS, Handler, PLAIN, job};
-use super::watch::{Known, Log, Watched};
+use super::firing::Firing;
+use super::handler::{DONE, EFFECTS, Handler, PLAIN, SCANS, job};
+use super::schedules::SCHEDULERS;
+use super::ticks::Made;
+use super::watch::{Log, Watched};
 use super::{Parts, Run};
 use crate::fault::{FaultPlan, FaultyQueue, FaultyStore};
 use crate::fixtures::organization;
 
 const WORKERS: usize = 3;
 const LEASE: Duration = Duration::from_secs(1);
+/// How late a call of a storm comes at the most: past any lease.
+pub(super) const LONGEST_DELAY: Duration = Duration::from_secs(3);
 /// By then everything has ended, or never will.
 const PATIENCE: Duration = Duration::from_secs(600);
 
 /// The time of day: that of tokio's timers, ahead by what it jumped.
 #[derive(Clone, Debug)]
-struct TimerClock {
+pub(super) struct TimerClock {
     begun: Instant,
     ahead: Arc<Mutex<Duration>>,
 }
@@ -42,24 +47,29 @@ impl Clock for TimerClock {
     }
 }
 
-/// A processor that runs.
-struct Worker {
-    faults: FaultPlan,
-    shutdown: CancellationToken,
-    task: JoinHandle<()>,
+/// A processor or a scheduler that runs.
+pub(super) struct Worker {
+    pub(super) faults: FaultPlan,
+    pub(super) shutdown: CancellationToken,
+    pub(super) task: JoinHandle<()>,
 }
 
-struct Plot {
+pub(super) struct Plot {
     seed: u64,
-    random: StdRng,
-    parts: Parts,
-    clock: TimerClock,
-    ids: IdSource,
-    log: Arc<Log>,
+    pub(super) random: StdRng,
+    pub(super) parts: Parts,
+    pub(super) clock: TimerClock,
+    pub(super) ids: IdSource,
+    pub(super) log: Arc<Log>,
     handler: Handler,
     workers: Vec<Worker>,
+    pub(super) schedulers: Vec<Worker>,
+    pub(super) firing: Arc<Firing>,
     jobs: Vec<(JobId, usize)>,
-    figures: BTreeMap<&'static str, u64>,
+    /// Each organization's.
+    pub(super) accounts: Vec<CloudAccountId>,
+    pub(super) schedules: Vec<Made>,
+    pub(super) figures: BTreeMap<&'static str, u64>,
 }
 
 pub(super) async fn play(seed: u64, make: impl FnOnce(SharedClock, IdSource) -> Parts) -> Run {
@@ -103,12 +113,21 @@ pub(super) async fn play(seed: u64, make: impl FnOnce(SharedClock, IdSource) -> 
         log,
         handler,
         workers: Vec::new(),
+        schedulers: Vec::new(),
+        firing: Arc::default(),
         jobs: Vec::new(),
+        accounts: Vec::new(),
+        schedules: Vec::new(),
         figures: BTreeMap::new(),
     };
+    plot.schedule().await;
     for nth in 0..WORKERS {
         let worker = plot.start(nth, true);
         plot.workers.push(worker);
+    }
+    for nth in 0..SCHEDULERS {
+        let scheduler = plot.start_scheduler(nth);
+        plot.schedulers.push(scheduler);
     }
     for _ in 0..plot.random.random_range(15..40) {
         plot.act().await;
@@ -121,7 +140,11 @@ pub(super) async fn play(seed: u64, make: impl FnOnce(SharedClock, IdSource) -> 
 }
 
 impl Plot {
-    fn count(&mut self, what: &'static str) {
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    pub(super) fn count(&mut self, what: &'static str) {
         *self.figures.entry(what).or_default() += 1;
         self.log.line(what);
     }
@@ -134,7 +157,7 @@ impl Plot {
                 self.random.random(),
                 rate,
                 ErrorKind::Unavailable,
-                LEASE * 3,
+                LONGEST_DELAY,
             )
         } else {
             FaultPlan::new()
@@ -166,10 +189,18 @@ impl Plot {
             kind: EFFECTS,
             ..self.handler.clone()
         };
+        let scans = Handler {
+            kind: SCANS,
+            ..self.handler.clone()
+        };
         let processor = Processor::new(
             Arc::new(FaultyQueue::new(Arc::new(watched), faults.clone())),
             Arc::new(FaultyStore::new(self.parts.store.clone(), faults.clone())),
-            vec![Arc::new(self.handler.clone()), Arc::new(effects)],
+            vec![
+                Arc::new(self.handler.clone()),
+                Arc::new(effects),
+                Arc::new(scans),
+            ],
             config,
             Arc::new(skewed),
             self.ids.clone(),
@@ -186,7 +217,7 @@ impl Plot {
 
     /// One thing that happens.
     async fn act(&mut self) {
-        match self.random.random_range(0..20) {
+        match self.random.random_range(0..27) {
             0..9 => self.enqueue().await,
             9..11 => self.crash(true).await,
             11 => {
@@ -204,6 +235,15 @@ impl Plot {
                 let jump = Duration::from_millis(self.random.random_range(500..5_000));
                 *self.clock.ahead.lock() += jump;
             }
+            17..19 => {
+                self.count("clock jumps over ticks");
+                let jump = Duration::from_millis(self.random.random_range(20_000..300_000));
+                *self.clock.ahead.lock() += jump;
+            }
+            19..22 => self.crash_scheduler().await,
+            22 => self.turn_schedule().await,
+            23 => self.turn_account().await,
+            24 => self.scan_by_hand().await,
             _ => {}
         }
     }
@@ -249,20 +289,7 @@ impl Plot {
         concurrency: Option<Concurrency>,
         follows: Option<JobId>,
     ) {
-        let mut jobs = self.log.jobs.lock();
-        let name = format!("job {} of organization {tenant}", jobs.len());
-        jobs.insert(
-            id,
-            Known {
-                name,
-                tenant,
-                concurrency,
-                follows,
-                token: None,
-                settled: 0,
-                has_ended: false,
-            },
-        );
+        self.log.know(id, tenant, concurrency, follows);
     }
 
     async fn crash(&mut self, storm: bool) {
@@ -309,13 +336,14 @@ impl Plot {
         for target in self.targets() {
             self.parts.queue.resume(&target).await.unwrap();
         }
-        for worker in &self.workers {
+        for worker in self.workers.iter().chain(&self.schedulers) {
             worker.faults.calm();
         }
         let begun = Instant::now();
         while begun.elapsed() < PATIENCE {
             let stats = self.parts.queue.stats().await.unwrap();
-            if stats == Default::default() {
+            let due = self.parts.store.due_schedules(None, 1).await.unwrap();
+            if stats == Default::default() && due.is_empty() {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(200)).await;
@@ -328,6 +356,8 @@ impl Plot {
             self.log
                 .breaks(format_args!("something is stuck: {stats:?}"));
         }
+        self.know_scans().await;
+        self.check_ticks().await;
         let statuses = self.log.ends().await;
         let there: BTreeMap<JobId, JobStatus> = statuses
             .iter()
@@ -388,7 +418,7 @@ impl Plot {
     }
 
     async fn end(self) -> Run {
-        for worker in self.workers {
+        for worker in self.workers.into_iter().chain(self.schedulers) {
             worker.task.abort();
             let _ = worker.task.await;
         }

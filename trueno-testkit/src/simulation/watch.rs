@@ -13,8 +13,8 @@ use trueno_core::error::Result;
 use trueno_core::id::{JobId, LeaseToken, OrganizationId, WorkerSessionId};
 use trueno_core::model::{Concurrency, JobStatus, NewJob, OrganizationLimits, QueueTarget};
 use trueno_core::port::{
-    CancelOutcome, Claim, ClaimRequest, Enqueued, Heartbeat, JobQueue, QueueStats, Recovered,
-    SettleOutcome, Settlement, TenantStore, WaitReason, WakeUps,
+    CancelOutcome, Claim, ClaimRequest, Enqueued, Heartbeat, JobQueue, LeaseRef, QueueStats,
+    ReadView, Recovered, SettleOutcome, Settlement, TenantStore, WaitReason, WakeUps,
 };
 
 use crate::fixtures::Tenant;
@@ -66,6 +66,47 @@ impl Log {
     pub(super) fn line(&self, what: impl std::fmt::Display) {
         let at = self.begun.elapsed().as_millis();
         self.lines.lock().push(format!("{at:>7} ms  {what}"));
+    }
+
+    /// Writes a job down, by a name that says nothing of its id.
+    pub(super) fn know(
+        &self,
+        id: JobId,
+        tenant: usize,
+        concurrency: Option<Concurrency>,
+        follows: Option<JobId>,
+    ) {
+        let mut jobs = self.jobs.lock();
+        let name = format!("job {} of organization {tenant}", jobs.len());
+        jobs.insert(
+            id,
+            Known {
+                name,
+                tenant,
+                concurrency,
+                follows,
+                token: None,
+                settled: 0,
+                has_ended: false,
+            },
+        );
+    }
+
+    /// Writes a scan's job down that was made behind the log's back.
+    pub(super) async fn meet(&self, id: JobId, tenant: usize, view: &mut dyn ReadView) {
+        if self.jobs.lock().contains_key(&id) {
+            return;
+        }
+        let job = view.job(id).await.unwrap();
+        self.know(id, tenant, job.concurrency, None);
+    }
+
+    /// The same for what a worker was given.
+    async fn meet_claimed(&self, lease: LeaseRef) {
+        let of = |(tenant, _): &(Tenant, _)| tenant.id == lease.organization;
+        let nth = self.tenants.iter().position(of).unwrap();
+        let mut view = self.store.read(&self.tenants[nth].0.read).await.unwrap();
+        self.meet(lease.job, nth, &mut *view).await;
     }
 
     pub(super) fn breaks(&self, what: impl std::fmt::Display) {
@@ -175,6 +216,7 @@ impl JobQueue for Watched {
         let claims = self.real.claim(request).await?;
         for claim in &claims {
             let job = claim.lease.job;
+            self.log.meet_claimed(claim.lease).await;
             let name = self.log.name(job);
             self.log
                 .line(format_args!("{} is given {name}", self.worker));
