@@ -25,8 +25,8 @@
 //!   steps only. Where it had to wait for something of B's until it gave up, B's transcript says so.
 //!
 //! What belongs to no organization is part of the stage, not of the play. Taking back orphans,
-//! lapsing exceptions and emptying the outbox reach every organization, so B's script does that, in
-//! both runs, and what these answer to their operator (counts over everybody) is not B's. Ids of
+//! lapsing exceptions, firing schedules that are due (by one scheduler for everybody) and emptying
+//! the outbox reach every organization, so B's script does that, in both runs, and what these answer to their operator (counts over everybody) is not B's. Ids of
 //! organizations are one name space ([`TenantStore::create_organization`] says so), and each worker
 //! session is one process's: those are never shared.
 //!
@@ -40,7 +40,7 @@
 //!    Each is replaced by how many others the same field of the same row had before it: the first is
 //!    0, and a moment that changed between two reads is 1. So a row of B's that was touched shows.
 //!    Moments of different rows are not compared with each other: whether two rows of one statement
-//!    have the same microsecond is chance.
+//!    have the same microsecond is chance. Nor is at which minute of the hour schedules fire.
 //!
 //! Nothing else is: not a UUID of another version, not a number, not an order. Cursors are shown as
 //! the text that they encode, and then treated as everything else.
@@ -85,7 +85,7 @@ pub async fn run(harness: &dyn StoreHarness, seed: u64, neighbour: Neighbour) ->
         Neighbour::Busy => Some(Life::new(seed, Side::A)),
         Neighbour::Absent => None,
     };
-    let stage = Stage::new(harness, a);
+    let stage = Stage::new(harness, a).await;
     let mut b = Life::new(seed, Side::B);
     stage.pause().await;
     for _ in 0..b.length() {

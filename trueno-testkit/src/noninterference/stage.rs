@@ -5,19 +5,25 @@ use std::time::Duration;
 
 use futures::future::LocalBoxFuture;
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use serde_json::Value;
 use tokio::sync::Mutex;
-use trueno_core::id::{AuditEventId, OrganizationId};
+use trueno_core::id::{AuditEventId, IdSource, OrganizationId};
 use trueno_core::model::AuditEvent;
 use trueno_core::port::{JobQueue, TenantStore};
+use trueno_core::runtime::{Scheduler, SchedulerConfig};
 
 use super::life::Life;
+use super::names::SHARED_KIND;
 use super::transcript::Notes;
 use crate::harness::StoreHarness;
 
 /// Between any two events of B lies that much at the least, so that their ids, which are ordered by
 /// time to the millisecond, come in one order only.
 const BETWEEN_EVENTS: Duration = Duration::from_millis(1);
+
+/// When schedules fire, on one stage or another.
+pub(super) const HOURLY: [&str; 2] = ["0 * * * *", "30 * * * *"];
 
 /// More than there ever is.
 const ALL: usize = 1_000;
@@ -26,6 +32,9 @@ const ALL: usize = 1_000;
 pub(super) struct Stage<'a> {
     pub(super) store: Arc<dyn TenantStore>,
     pub(super) queue: Arc<dyn JobQueue>,
+    /// When schedules fire: every hour, and neither now nor soon, so that how many ticks have come
+    /// depends on the hours that passed on this stage alone.
+    pub(super) hourly: &'static str,
     harness: &'a dyn StoreHarness,
     backstage: Backstage,
 }
@@ -39,10 +48,17 @@ enum Backstage {
 }
 
 impl<'a> Stage<'a> {
-    pub(super) fn new(harness: &'a dyn StoreHarness, neighbour: Option<Life>) -> Self {
+    pub(super) async fn new(harness: &'a dyn StoreHarness, neighbour: Option<Life>) -> Self {
+        // A quarter of an hour away, at the least, on both sides.
+        let minute = harness.now().await.to_zoned(TimeZone::UTC).minute();
+        let hourly = match minute {
+            15..45 => HOURLY[0],
+            _ => HOURLY[1],
+        };
         Self {
             store: harness.store(),
             queue: harness.queue(),
+            hourly,
             harness,
             backstage: Backstage::Neighbour(Box::new(Mutex::new(neighbour))),
         }
@@ -52,6 +68,7 @@ impl<'a> Stage<'a> {
         Self {
             store: self.store.clone(),
             queue: self.queue.clone(),
+            hourly: self.hourly,
             harness: self.harness,
             backstage: Backstage::Nobody,
         }
@@ -113,6 +130,28 @@ impl<'a> Stage<'a> {
         self.tick().await;
         let lapsed = self.store.lapse_exceptions(now, ALL).await;
         notes.answer("lapse_exceptions", &lapsed.map(|_| ()));
+    }
+
+    /// Fires everybody's schedules that are due. Between any two of `organization` lies a moment, as
+    /// between its events.
+    pub(super) async fn fire(&self, organization: OrganizationId, notes: &mut Notes) {
+        let config = SchedulerConfig::default()
+            .with_most_per_tick(1)
+            .with_job_kind(SHARED_KIND);
+        let scheduler = Scheduler::new(self.store.clone(), config, IdSource::random()).unwrap();
+        loop {
+            let next = self.store.due_schedules(None, 1).await;
+            match next.as_deref() {
+                Ok([next]) if next.organization == organization => self.tick().await,
+                Ok([_]) => {}
+                _ => return notes.answer("due_schedules", &next.map(|_| ())),
+            }
+            match scheduler.tick().await {
+                Ok(report) if report.failed == 0 => {}
+                // What fails is due still.
+                told => return notes.line("not_fired", &Value::from(format!("{told:?}"))),
+            }
+        }
     }
 
     /// Moves everybody's events out of the outbox. Takes down those of `organization`, in their

@@ -11,6 +11,8 @@ use trueno_core::error::{Error, ErrorKind, Result};
 use trueno_core::port::{Cursor, Page};
 use uuid::Uuid;
 
+use super::stage::HOURLY;
+
 /// Everything that B was answered, one line for each answer. See [the module](super) for what is
 /// renamed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -244,6 +246,7 @@ impl Notes {
                 });
                 Value::String(format!("<moment {nth}>"))
             }
+            Value::String(text) if HOURLY.contains(&text.as_str()) => Value::from("<hourly>"),
             Value::Array(items) => items
                 .iter()
                 .map(|item| self.timeless_value(item, row, field))

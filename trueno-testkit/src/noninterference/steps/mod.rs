@@ -10,6 +10,7 @@ mod operate;
 mod organization;
 mod reach;
 mod scans;
+mod schedules;
 mod work;
 
 use rand::rngs::StdRng;
@@ -52,6 +53,8 @@ pub(super) enum Step {
     Lapse,
     /// A schedule is made, changed or removed.
     Schedule,
+    /// Schedules fire.
+    Fire,
     /// The outbox is emptied.
     Sequence,
     /// A page of a list.
@@ -65,7 +68,7 @@ pub(super) enum Step {
 }
 
 /// How likely each step is, of a thousand or so.
-const WEIGHTS: [(Step, u32); 18] = [
+const WEIGHTS: [(Step, u32); 19] = [
     (Step::Connect, 50),
     (Step::MoveAccount, 50),
     (Step::Member, 60),
@@ -78,7 +81,8 @@ const WEIGHTS: [(Step, u32); 18] = [
     (Step::WorkFinding, 90),
     (Step::Exception, 90),
     (Step::Lapse, 40),
-    (Step::Schedule, 50),
+    (Step::Schedule, 70),
+    (Step::Fire, 40),
     (Step::Sequence, 20),
     (Step::List, 120),
     (Step::Look, 60),
@@ -97,6 +101,7 @@ impl Step {
             // B needs its end.
             (Side::B, Self::Erase) => Self::List,
             // What reaches every organization is done by B's script, in both runs.
+            (Side::A, Self::Fire) => Self::Schedule,
             (Side::A, Self::LoseLease | Self::Lapse | Self::Sequence) => Self::Work,
             (_, step) => *step,
         }
@@ -120,6 +125,7 @@ impl Life {
             Step::Exception => self.except(stage).await,
             Step::Lapse => self.lapse(stage).await,
             Step::Schedule => self.change_schedule(stage).await,
+            Step::Fire => self.fire(stage).await,
             Step::Sequence => stage.sequence(self.organization, &mut self.notes).await,
             Step::List => self.list(stage).await,
             Step::Look => self.look_at_one(stage).await,

@@ -1,11 +1,10 @@
-//! The organization, its members and accounts, and schedules.
+//! The organization, its members and accounts.
 
 use trueno_core::access::Action;
 use trueno_core::error::Error;
-use trueno_core::id::{CloudAccountId, ScheduleId, UserId};
+use trueno_core::id::{CloudAccountId, UserId};
 use trueno_core::model::{
-    AccessMethod, CronExpression, EventDraft, ExternalIdHash, NewCloudAccount, NewOrganization,
-    NewSchedule, Provider, Role, ScanKind, ScheduleStatus,
+    AccessMethod, EventDraft, ExternalIdHash, NewCloudAccount, NewOrganization, Provider, Role,
 };
 use trueno_core::state::cloud_account::AccountEvent;
 
@@ -147,46 +146,6 @@ impl Life {
             Ok((shown_account(&before), shown_account(&moved)))
         })
         .await;
-    }
-
-    pub(super) async fn change_schedule(&mut self, stage: &Stage<'_>) {
-        let Some(scope) = self.scope(stage, Action::ManageSchedules).await else {
-            return;
-        };
-        if self.schedules.is_empty() || self.chance(0.4) {
-            let id: ScheduleId = self.fresh(Thing::Schedule);
-            let account = self.one_of(&self.accounts.clone(), Thing::Account);
-            let name = self.text("Schedule");
-            let cron = CronExpression::new("0 6 * * mon-fri", "Europe/Berlin").unwrap();
-            let new = NewSchedule::new(id, &name, account, ScanKind::Inventory, cron).unwrap();
-            self.change(stage, "schedule.created", &scope, async |unit| {
-                unit.insert_schedule(new).await
-            })
-            .await;
-            self.schedules.push(id);
-        }
-        let id = self.pick(&self.schedules.clone());
-        let Some(before) = self
-            .look(stage, "schedule", &scope, async |view| {
-                view.schedule(id).await
-            })
-            .await
-        else {
-            return;
-        };
-        let version = self.version(before.version);
-        let status = self.pick(ScheduleStatus::ALL);
-        self.change(stage, "schedule.changed", &scope, async |unit| {
-            unit.set_schedule_status(id, version, status).await
-        })
-        .await;
-        if self.chance(0.3) {
-            // The version that it has now, unless another changed it, or the change was refused.
-            self.change(stage, "schedule.removed", &scope, async |unit| {
-                unit.remove_schedule(id, version + 1).await
-            })
-            .await;
-        }
     }
 
     /// The organization's end, by whoever is an owner of it by now.

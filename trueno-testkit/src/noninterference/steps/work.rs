@@ -19,8 +19,8 @@ use crate::noninterference::names::{SHARED_KIND, Thing};
 /// How long leases last, which no run comes near to by the machine's clock.
 pub(super) const LEASE: Duration = Duration::from_secs(20 * 60);
 
-/// What time a lost lease takes.
-const LOST_AFTER: Duration = Duration::from_secs(21 * 60);
+/// What time a lost lease takes: whole hours, as schedules fire.
+const LOST_AFTER: Duration = Duration::from_secs(3_600);
 
 /// How long a failed attempt waits for the next: over by the time that a lease was lost.
 const BACKOFF: Duration = Duration::from_secs(10 * 60);
