@@ -85,7 +85,7 @@ fn nothing_is_lost_doubled_or_stuck_whatever_the_seed() {
         "clock jumps",
         "ticks fired",
         "ticks given up",
-        "crashes between reading and firing",
+        "crashes with ticks read and not fired",
     ] {
         assert!(
             figures.get(wanted).is_some_and(|n| *n > 0),

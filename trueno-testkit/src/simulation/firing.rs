@@ -23,10 +23,21 @@ pub(super) type Due = (ScheduleId, Timestamp);
 /// What schedulers read, and what came of it.
 #[derive(Debug, Default)]
 pub(super) struct Firing {
+    /// Schedules in the order in which they were made: their names.
+    pub(super) made: Mutex<Vec<ScheduleId>>,
     /// When a tick was read as due, by the store's clock, by whoever fired it.
     pub(super) read: Mutex<BTreeMap<Due, Timestamp>>,
     /// What each scheduler has read and not fired.
     pub(super) in_hand: Mutex<BTreeMap<(usize, Due), Timestamp>>,
+}
+
+impl Firing {
+    /// A name that says nothing of its id.
+    pub(super) fn name(&self, schedule: ScheduleId) -> String {
+        let made = self.made.lock();
+        let nth = made.iter().position(|made| *made == schedule);
+        nth.map_or_else(|| schedule.to_string(), |nth| format!("schedule {nth}"))
+    }
 }
 
 /// The store as it is, watched.
@@ -58,7 +69,8 @@ impl Scheduling for WatchedStore {
     async fn fire(&self, fire: Fire) -> Result<Fired> {
         let due = (fire.schedule, fire.due_at);
         let what = format!(
-            "{}, {:?} of {} passed over",
+            "{}, due at {}: {:?} runs, {} passed over",
+            self.firing.name(fire.schedule),
             fire.due_at,
             fire.run.as_ref().map(|run| run.tick),
             fire.passed_over

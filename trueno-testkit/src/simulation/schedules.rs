@@ -66,6 +66,7 @@ impl Plot {
         let made = unit.insert_schedule(new).await.unwrap();
         let event = EventDraft::new(SCHEDULED, "schedule", id);
         unit.commit(event).await.unwrap();
+        self.firing.made.lock().push(id);
         self.schedules.push(Made {
             id,
             tenant,
@@ -74,9 +75,9 @@ impl Plot {
             missed,
             created_at: made.created_at,
         });
-        let cron = rhythm.cron;
-        self.log
-            .line(format_args!("organization {tenant} has {cron}, {missed}"));
+        let (name, cron) = (self.firing.name(id), rhythm.cron);
+        let line = format!("organization {tenant} has {name}: {cron}, {missed}");
+        self.log.line(line);
         self.count("schedules");
     }
 
@@ -125,7 +126,7 @@ impl Plot {
             in_hand.len() < before
         };
         if had_read {
-            self.count("crashes between reading and firing");
+            self.count("crashes with ticks read and not fired");
         }
         self.schedulers[nth] = self.start_scheduler(nth);
     }

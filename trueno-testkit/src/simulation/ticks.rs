@@ -103,10 +103,13 @@ fn is_about(event: &AuditEvent, schedule: ScheduleId) -> bool {
 
 impl Walk<'_> {
     fn breaks(&mut self, what: impl std::fmt::Display) {
-        let Made { rhythm, missed, .. } = self.made;
-        let (cron, turn) = (rhythm.cron, self.turn);
-        self.wrong
-            .push(format!("ticks of {cron} ({missed}), at {turn}: {what}"));
+        let Made {
+            id, rhythm, missed, ..
+        } = self.made;
+        let (name, cron, turn) = (self.firing.name(id), rhythm.cron, self.turn);
+        self.wrong.push(format!(
+            "ticks of {name} ({cron}, {missed}), at {turn}: {what}"
+        ));
     }
 
     fn follow(&mut self, event: &AuditEvent) {
