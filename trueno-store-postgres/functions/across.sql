@@ -69,15 +69,22 @@ declare
     -- Raises unless the context is valid, for the role that calls.
     org uuid := current_organization();
 begin
-    -- Leases first: whoever writes under one is waited for, and nobody can enter any more. Then the
+    -- Leases first: whoever writes under one is waited for, and nobody can enter any more. They are
+    -- locked in the order in which settling does it, so that neither waits for the other. Then the
     -- rows that everything new has to refer to: no job, account or member is added without the
     -- organization's, and nothing of an account without the account's.
-    delete from job where organization_id = org;
+    with held as materialized (
+        select j.id from job j where j.organization_id = org order by j.id for update
+    )
+    delete from job j using held h where j.organization_id = org and j.id = h.id;
     perform from organization where organization_id = org for update;
     if not found then
         return false;
     end if;
-    delete from job where organization_id = org;
+    with held as materialized (
+        select j.id from job j where j.organization_id = org order by j.id for update
+    )
+    delete from job j using held h where j.organization_id = org and j.id = h.id;
     perform from cloud_account where organization_id = org order by id for update;
 
     -- With a finding goes what hangs on it, added meanwhile or not.

@@ -16,8 +16,8 @@ use support::{Database, Harness, harness, keys};
 use trueno_core::access::{Action, OrgScope};
 use trueno_core::error::{ErrorKind, Result};
 use trueno_core::id::{FindingId, OrganizationId};
-use trueno_core::model::{ChangeOfFinding, Concurrency, EventDraft, NewComment, Role};
-use trueno_core::port::TenantStore;
+use trueno_core::model::{ChangeOfFinding, Concurrency, EventDraft, JobStatus, NewComment, Role};
+use trueno_core::port::{JobOutcome, SettleOutcome, Settlement, TenantStore};
 use trueno_store_postgres::PostgresStore;
 use trueno_testkit::fixtures::{Tenant, World, finding_id};
 
@@ -209,4 +209,44 @@ async fn no_claim_waits_for_an_erasure() {
     let job = w.enqueue(&other, w.job()).await;
     assert_eq!(w.claim_one().await.reference().job, job);
     drop(erasing);
+}
+
+/// Both lock the same jobs, many at a time: in one order, so that none waits for one that waits for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn an_erasure_and_what_settles_never_wait_for_each_other() {
+    const JOBS: usize = 60;
+    let w = Arc::new(World::new(harness().await).await);
+    for round in 0..20 {
+        let tenant = w.organization().await;
+        let mut jobs: Vec<_> = (0..JOBS).map(|_| w.job()).collect();
+        // As they lie, they are in no order of ids.
+        jobs.reverse();
+        jobs.rotate_left(round % JOBS);
+        w.queue.enqueue(&tenant.scan, jobs).await.unwrap();
+        let leases = w.drain(JOBS).await;
+        assert_eq!(leases.len(), JOBS);
+        let scope = w
+            .scope(&tenant, tenant.owner, Action::EraseOrganization)
+            .await;
+        let mut settling = Vec::new();
+        for nth in 0..4 {
+            let (w, mine) = (w.clone(), leases.clone());
+            settling.push(tokio::spawn(async move {
+                let mine = mine.into_iter().skip(nth).step_by(4);
+                let batch = mine.map(|lease| Settlement {
+                    lease,
+                    outcome: JobOutcome::Succeeded,
+                });
+                w.queue.settle(batch.collect()).await
+            }));
+        }
+        let erased = erase(&*w.store, &scope).await;
+        for settled in settling {
+            for outcome in settled.await.unwrap().unwrap() {
+                let succeeded = SettleOutcome::Settled(JobStatus::Succeeded);
+                assert!([succeeded, SettleOutcome::Stale].contains(&outcome));
+            }
+        }
+        erased.unwrap_or_else(|error| panic!("round {round}: {error:?}"));
+    }
 }
