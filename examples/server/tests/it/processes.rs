@@ -28,6 +28,11 @@ struct World {
 
 impl World {
     fn new() -> Self {
+        Self::with(&[])
+    }
+
+    /// With these arguments of `trueno serve` besides.
+    fn with(more: &[&str]) -> Self {
         let (user, database, account) = (User::new(), Database::create(), seeded());
         let migrated = run(&mut user.trueno(&["migrate", "--store", &database.url()]));
         assert!(migrated.status.success(), "{}", text(&migrated));
@@ -35,7 +40,11 @@ impl World {
         let store = database.url_at(&gate.address);
         let external_id = Arc::new(OnceLock::new());
         let aws = with_trust_policy(&account.endpoint, external_id.clone());
-        let serve = ["serve", "--store", &store, "--listen", "127.0.0.1:0"];
+        let serve = [
+            &["serve", "--store", &store, "--listen", "127.0.0.1:0"],
+            more,
+        ]
+        .concat();
         let server = Server::start(&mut user.trueno_at(&aws.endpoint, &serve));
         Self {
             user,
@@ -168,6 +177,87 @@ fn a_scan_is_requested_of_one_process_run_by_the_other_and_read_back() {
     }
     let left = world.database.query("select count(*) from trueno.job");
     assert_eq!(left, "0", "nothing is left behind");
+}
+
+/// Both programs fire what is due. What was missed while none did runs once, by its policy.
+#[test]
+#[expect(clippy::disallowed_methods, reason = "a guard against a hang")]
+fn a_schedule_that_came_due_is_fired_by_one_run_and_read_back() {
+    let mut world = World::with(&["--schedules"]);
+    let scans = world.connect();
+    let account = scans.split('/').nth(3).unwrap();
+    // No tick comes by itself within half an hour.
+    let minute = world
+        .database
+        .query("select extract(minute from now() at time zone 'UTC' + interval '30 minutes')::int");
+    let cron = format!("{minute} * * * *");
+    let never = json!({
+        "name": "Never", "account": account, "cron": "0 0 30 2 *", "time_zone": "Europe/Berlin",
+    });
+    let (status, refused) = world.server.api("POST", "/v1/schedules", Some(&never));
+    let told = refused["detail"].as_str().unwrap();
+    assert!(
+        status == 400 && told.starts_with("cron: never fires"),
+        "{refused}"
+    );
+    let new = json!({
+        "name": "Every hour", "account": account, "cron": cron, "time_zone": "Europe/Berlin",
+        "missed": "run_once",
+    });
+    let (status, made) = world.server.api("POST", "/v1/schedules", Some(&new));
+    assert_eq!(status, 201, "{made}");
+    let id = made["id"].as_str().unwrap().to_owned();
+    let runs = format!("/v1/schedules/{id}/runs");
+    let (_, before) = world.server.api("GET", &format!("{runs}?limit=2"), None);
+    assert_eq!(before["items"][0], made["next_run_at"]);
+    assert_eq!(before["items"].as_array().unwrap().len(), 2);
+
+    let mut processor = world.processor();
+    world.database.query(&format!(
+        "update trueno.schedule set next_run_at = next_run_at - interval '3 hours' where id = '{id}'"
+    ));
+    let begun = Instant::now();
+    let scan = loop {
+        let (_, listed) = world.server.api("GET", "/v1/scans", None);
+        if let Some(scan) = listed["items"].get(0) {
+            break scan.clone();
+        }
+        processor.still_runs();
+        assert!(begun.elapsed() < HANG, "nobody fires it: {listed}");
+        std::thread::sleep(Duration::from_millis(100));
+    };
+    let scan = scan["id"].as_str().unwrap().to_owned();
+    let result = world.result(&format!("/v1/scans/{scan}"), &mut processor);
+    assert_eq!(result["scan"]["status"], "succeeded", "{}", result["scan"]);
+    assert!(result["findings"].as_array().unwrap().len() > 20);
+
+    // One event, one scan; the ticks to come are what they were.
+    let (_, audit) = world.server.api("GET", "/v1/audit", None);
+    let schedule = json!({ "kind": "schedule", "schedule": id });
+    let by_schedule = |event: &&Value| event["actor"] == schedule;
+    let events: Vec<&Value> = audit["items"].as_array().unwrap().iter().collect();
+    let events: Vec<&Value> = events.into_iter().filter(by_schedule).collect();
+    assert_eq!(events.len(), 1, "{events:?}");
+    assert_eq!(events[0]["action"], "schedule.fired");
+    assert_eq!(events[0]["details"]["passed_over"], 2);
+    assert!(events[0]["targets"].as_array().unwrap().contains(&json!({
+        "kind": "scan", "id": scan,
+    })));
+    let (_, after) = world.server.api("GET", &format!("{runs}?limit=2"), None);
+    assert_eq!(after, before);
+
+    // By hand as well.
+    let (status, requested) = world.server.api("POST", &runs, None);
+    assert_eq!(status, 202, "{requested}");
+    let path = format!("/v1/scans/{}", requested["scan"].as_str().unwrap());
+    let result = world.result(&path, &mut processor);
+    assert_eq!(result["scan"]["status"], "succeeded", "{}", result["scan"]);
+    let (_, listed) = world.server.api("GET", "/v1/scans", None);
+    assert_eq!(listed["items"].as_array().unwrap().len(), 2);
+
+    for ended in [world.server.interrupt(), processor.terminate()] {
+        assert!(ended.status.success(), "{}", text(&ended));
+    }
 }
 
 /// The store goes away under both programs, and comes back.
