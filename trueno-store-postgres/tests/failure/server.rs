@@ -201,7 +201,7 @@ fn run(command: &mut Command) {
 }
 
 /// Signals processes of this server. One that is gone already needs no signal.
-fn signal(name: &str, pids: &[u32]) {
+pub(crate) fn signal(name: &str, pids: &[u32]) {
     for pid in pids {
         let arguments = ["-s", name, "--", &pid.to_string()].map(str::to_owned);
         let _gone = Command::new("kill").args(arguments).output().unwrap();

@@ -1,0 +1,138 @@
+//! What the storm goes over: a server of its own, organizations with caps, and their jobs.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+
+use sqlx::postgres::PgConnectOptions;
+use tokio::task::JoinHandle;
+use trueno_core::id::IdSource;
+use trueno_core::model::OrganizationLimits;
+use trueno_store_postgres::{PostgresConfig, PostgresStore};
+use trueno_testkit::fixtures::World;
+
+use crate::enqueue::{Customer, Enqueuer, SCAN_EVERY, Taken};
+use crate::plan::{Counts, random};
+use crate::proxy::Proxy;
+use crate::server::Server;
+use crate::support::{ROLES, keys};
+use crate::watch;
+
+/// Weight, cap, share of the jobs in a hundred, and whether some of them have a concurrency key.
+const CUSTOMERS: [(u32, Option<u32>, u32, bool); 6] = [
+    (1, Some(3), 3, false),
+    (2, Some(8), 13, true),
+    (1, None, 21, true),
+    (4, None, 21, true),
+    (1, None, 21, false),
+    (3, None, 21, false),
+];
+
+#[derive(Debug)]
+pub(crate) struct Stage {
+    // Dropped in this order: what is in the server before the server.
+    pub(crate) world: World,
+    pub(crate) proxy: Proxy,
+    pub(crate) customers: Vec<Customer>,
+    /// Where workers reach the server.
+    pub(crate) url: String,
+    /// Where its administrator does.
+    pub(crate) direct: PgConnectOptions,
+    pub(crate) server: Server,
+}
+
+impl Stage {
+    pub(crate) async fn set(seed: u64) -> Self {
+        // Each line of the server's log begins with the SQLSTATE.
+        let settings = [
+            "max_connections=300",
+            "shared_buffers=64MB",
+            "log_line_prefix=%e ",
+        ];
+        let server = Server::start(&settings).await;
+        let harness = server.harness(|config| config).await;
+        let direct = harness.database.options();
+        watch::install(&mut harness.database.admin().await).await;
+        let world = World::new(harness).await;
+        let mut customers = Vec::new();
+        for (weight, max_running, share, has_keys) in CUSTOMERS {
+            let tenant = world.organization().await;
+            let mut limits = OrganizationLimits::default().with_weight(weight).unwrap();
+            if let Some(jobs) = max_running {
+                limits = limits.with_max_running(jobs).unwrap();
+            }
+            world.queue.set_limits(tenant.id, &limits).await.unwrap();
+            customers.push(Customer {
+                tenant,
+                max_running,
+                share,
+                has_keys,
+            });
+        }
+        let proxy = Proxy::start(folder(&server), seed).await;
+        let name = direct.get_database().unwrap();
+        let url = format!(
+            "postgres://postgres@{}/{name}?sslmode=disable",
+            proxy.address
+        );
+        Self {
+            world,
+            proxy,
+            customers,
+            url,
+            direct,
+            server,
+        }
+    }
+
+    /// What the workers say.
+    pub(crate) fn workers_log(&self) -> PathBuf {
+        folder(&self.server).join("workers.log")
+    }
+
+    /// How often the server refused what a lease or session that was over asked for.
+    pub(crate) fn refusals(&self) -> usize {
+        let log = std::fs::read(folder(&self.server).join("log")).unwrap();
+        let log = String::from_utf8_lossy(&log);
+        log.lines()
+            .filter(|line| line.starts_with("TR002 ERROR"))
+            .count()
+    }
+
+    /// Begins to enqueue, through the proxy, no more than `allowed` jobs at any time.
+    pub(crate) async fn enqueue(
+        &self,
+        counts: &Counts,
+        seed: u64,
+        allowed: Arc<AtomicU32>,
+    ) -> JoinHandle<Taken> {
+        let mut accounts = Vec::new();
+        for nth in 0..(counts.jobs / SCAN_EVERY) as usize {
+            let nth = nth % self.customers.len();
+            let account = self.world.account(&self.customers[nth].tenant).await;
+            accounts.push((nth, account.id));
+        }
+        let config = PostgresConfig::new(self.url.clone().into())
+            .with_role_prefix(ROLES)
+            .with_max_connections(3);
+        let store = loop {
+            match PostgresStore::connect(config.clone(), &keys()).await {
+                Ok(store) => break store,
+                Err(error) => assert!(error.is_retryable(), "{error:?}"),
+            }
+        };
+        let enqueuer = Enqueuer {
+            store,
+            customers: self.customers.clone(),
+            accounts,
+            random: random(seed, 2),
+            ids: IdSource::random(),
+        };
+        tokio::spawn(enqueuer.run(counts.jobs, allowed))
+    }
+}
+
+/// The server's own.
+fn folder(server: &Server) -> PathBuf {
+    server.data().parent().unwrap().to_owned()
+}
