@@ -30,6 +30,7 @@ mod stage;
 mod storm;
 #[path = "../support/mod.rs"]
 mod support;
+mod verdict;
 mod watch;
 mod work;
 mod worker;

@@ -18,6 +18,9 @@ use crate::server::Server;
 use crate::support::{ROLES, keys};
 use crate::watch;
 
+/// The SQLSTATE of a lease or session that is over.
+const STALE: &str = "TR002";
+
 /// Weight, cap, share of the jobs in a hundred, and whether some of them have a concurrency key.
 const CUSTOMERS: [(u32, Option<u32>, u32, bool); 6] = [
     (1, Some(3), 3, false),
@@ -90,13 +93,39 @@ impl Stage {
         folder(&self.server).join("workers.log")
     }
 
-    /// How often the server refused what a lease or session that was over asked for.
-    pub(crate) fn refusals(&self) -> usize {
+    /// How often the server refused what a lease or session asked for that was over.
+    pub(crate) fn stale(&self) -> usize {
+        let refusals = self.refusals();
+        refusals
+            .iter()
+            .filter(|line| line.starts_with(STALE))
+            .count()
+    }
+
+    /// What else went wrong in the server, in its own words, whether or not anybody was there to hear
+    /// them: a deadlock, a broken constraint, a transaction that was left open.
+    pub(crate) fn unexpected(&self) -> Vec<String> {
+        let mut refusals = self.refusals();
+        refusals.retain(|line| {
+            // Clients that are gone or come while it is not there, and ids of requests sent again.
+            let is_expected = [STALE, "57P", "08", "TR003"];
+            !is_expected.iter().any(|state| line.starts_with(state))
+                && !line.contains("\"scan_pkey\"")
+        });
+        refusals
+    }
+
+    /// Lines of the server's log, as `SQLSTATE ERROR:  …`.
+    fn refusals(&self) -> Vec<String> {
         let log = std::fs::read(folder(&self.server).join("log")).unwrap();
         let log = String::from_utf8_lossy(&log);
-        log.lines()
-            .filter(|line| line.starts_with("TR002 ERROR"))
-            .count()
+        let refused = log.lines().filter(|line| {
+            let said = line.split_once(' ').map_or("", |(_, said)| said);
+            ["ERROR:", "FATAL:", "PANIC:"]
+                .iter()
+                .any(|level| said.starts_with(level))
+        });
+        refused.map(str::to_owned).collect()
     }
 
     /// Begins to enqueue, through the proxy, no more than `allowed` jobs at any time.

@@ -6,22 +6,18 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use rand::RngExt as _;
-use serde_json::{Value, json};
+use serde_json::Value;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
-use trueno_core::model::JobStatus;
 use trueno_core::port::Recovered;
 use uuid::Uuid;
 
-use crate::canaries;
-use crate::check::check;
 use crate::crew::Crew;
-use crate::facts::Facts;
-use crate::plan::{Counts, Fault, LEASE, WORKERS, faults, random};
+use crate::plan::{Counts, Fault, LEASE, faults, random};
 use crate::stage::Stage;
+use crate::verdict::Run;
 use crate::watch::{Seen, ask, look};
-use crate::work::Known;
 
 /// What has not ended so long after the last fault never will.
 const PATIENCE: Duration = Duration::from_secs(180);
@@ -83,91 +79,20 @@ pub(crate) async fn run(counts: &Counts, seed: u64) -> Value {
     let seen: Seen = looks.await.unwrap();
     let left = stage.world.queue.recover_expired(1_000).await.unwrap();
 
-    let mut admin = sqlx::ConnectOptions::connect(&stage.direct).await.unwrap();
-    let facts = Facts::collect(&mut admin).await;
-    let mut broken = check(&facts, &taken.jobs, &dead_tokens);
-    broken.caps.extend(seen.differences.clone());
-    broken.lost.extend(taken.untrue.clone());
-    if !is_calm || left != Recovered::default() {
-        broken.stuck.push(format!(
-            "not calm after {recovery:?}; recovered at the end: {left:?}"
-        ));
-    }
-    if broken.counts() != [0; 4] {
-        let log = std::fs::read_to_string(stage.workers_log()).unwrap_or_default();
-        let lines: Vec<&str> = log.lines().rev().take(200).collect();
-        println!(
-            "the workers' last words, the latest first:\n{}",
-            lines.join("\n")
-        );
-        panic!("{broken}to play it again: TRUENO_TEST_SEED={seed}");
-    }
-
-    let sum = |of: fn(&crate::facts::Ended) -> i64| facts.ended.values().map(of).sum::<i64>();
-    let dead = |looped| {
-        let of = facts.ended.values();
-        of.filter(|job| job.status == JobStatus::Dead && (job.lost_leases >= 5) == looped)
-            .count()
+    let run = Run {
+        counts: *counts,
+        seed,
+        stage,
+        started,
+        dead_tokens,
+        taken,
+        seen,
+        left: (!is_calm || left != Recovered::default())
+            .then(|| format!("not calm after {recovery:?}; recovered at the end: {left:?}")),
+        took,
+        recovery,
     };
-    let lost_leases = sum(|job| job.lost_leases);
-    let [connections, single_cuts, delays] = stage.proxy.figures();
-    let refusals = stage.refusals();
-    let reached = stage.customers.iter().filter(|customer| {
-        let peak = seen.peaks.get(&customer.tenant.id.as_uuid());
-        customer
-            .max_running
-            .is_some_and(|most| peak == Some(&i64::from(most)))
-    });
-    let caps_reached = reached.count();
-    assert_eq!(started, counts.kills + u32::try_from(WORKERS).unwrap());
-    for (what, count) in [
-        (
-            "kills that took leases",
-            lost_leases >= i64::from(counts.kills),
-        ),
-        ("leases of stopped workers", !dead_tokens.is_empty()),
-        ("refusals of what was over", refusals > 0),
-        ("requests that failed", taken.retries > 0),
-        ("cuts and delays", single_cuts > 0 && delays > 0),
-        ("looks", seen.looks > 100),
-        ("caps that were reached", caps_reached > 0),
-    ] {
-        assert!(count, "no {what}, or too few: it tried nothing");
-    }
-    let noticed = canaries::noticed(&mut admin, &taken.jobs, &dead_tokens).await;
-    let [lost, doubled, caps, stuck] = broken.counts();
-    json!({
-        "seed": seed,
-        "jobs": taken.jobs.len(),
-        "followers": facts.ended.len() - taken.jobs.len(),
-        "scans": taken.jobs.values().filter(|known: &&Known| known.scan.is_some()).count(),
-        "kills_of_processors": counts.kills,
-        "restarts_of_postgres": counts.restarts,
-        "pauses_of_processors": counts.pauses,
-        "cuts_of_all_connections": counts.cuts,
-        "cuts_of_one_connection": single_cuts,
-        "delays": delays,
-        "connections": connections,
-        "claims": facts.claims.values().map(Vec::len).sum::<usize>(),
-        "leases_lost_and_recovered": lost_leases,
-        "leases_that_ran_out_in_stopped_processors": dead_tokens.len(),
-        "requests_refused_as_stale": refusals,
-        "failed_attempts": sum(|job| job.failed_attempts),
-        "dead_as_planned": dead(false),
-        "dead_as_crash_looped": dead(true),
-        "effects": facts.effects.len(),
-        "enqueues_sent_again": taken.retries,
-        "of_these_applied_before": taken.applied,
-        "looks_at_the_counts": seen.looks,
-        "organization_caps_reached": caps_reached,
-        "canaries_noticed": noticed,
-        "seconds": took.as_secs(),
-        "seconds_from_the_last_fault_to_the_end": recovery.as_secs_f64(),
-        "lost": lost,
-        "doubled": doubled,
-        "caps_exceeded": caps,
-        "stuck": stuck,
-    })
+    run.figures().await
 }
 
 impl Storm {
