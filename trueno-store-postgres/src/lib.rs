@@ -53,6 +53,7 @@ mod pool;
 mod server;
 mod store;
 mod tenant_store;
+mod waker;
 
 pub use config::{Login, PostgresConfig, WakeUpMode};
 pub use migrate::{HistoryReport, MigrationReport, migrate, partition_history, retire_keys};

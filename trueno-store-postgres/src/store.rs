@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use sqlx::Connection as _;
 use sqlx::postgres::PgConnection;
@@ -16,6 +15,7 @@ use crate::context::{self, ContextKey};
 use crate::encode::RowExt as _;
 use crate::error::sqlstate;
 use crate::pool::{self, Mode, Pool, Tx};
+use crate::waker::Waker;
 use crate::{error, migrate, server};
 
 /// Tenants' data and their jobs, in Postgres: [`TenantStore`](trueno_core::port::TenantStore),
@@ -35,8 +35,7 @@ struct Inner {
     key: ContextKey,
     config: PostgresConfig,
     names: Names,
-    /// A wake-up is on its way already.
-    waking: AtomicBool,
+    waker: Waker,
 }
 
 impl PostgresStore {
@@ -76,7 +75,7 @@ impl PostgresStore {
                 processor: pool(config.processor_url.as_ref(), &names.processor)?,
                 sequencer: pool(config.sequencer_url.as_ref(), &names.sequencer)?,
                 key: ContextKey::newest(keys, &names.schema),
-                waking: AtomicBool::new(false),
+                waker: Waker::default(),
                 names,
                 config,
             }),
@@ -166,18 +165,21 @@ impl PostgresStore {
         self.inner.names.channel()
     }
 
-    /// Wakes workers up, in the background. Wake-ups in quick succession become one.
+    /// Wakes workers up, in the background and outside of every transaction: at once, or where this
+    /// store did so a moment ago, at the end of that moment. What is committed before a call is seen by
+    /// whoever that wake-up wakes.
+    ///
+    /// Whoever is dropped before it gets here (while its commit is under way) wakes nobody: workers
+    /// poll as well.
     pub(crate) fn wake(&self) {
-        if self.inner.config.wake_ups == config::WakeUpMode::Poll
-            || self.inner.waking.swap(true, Ordering::AcqRel)
-        {
+        if self.inner.config.wake_ups == config::WakeUpMode::Poll || !self.inner.waker.ask() {
             return;
         }
         let store = self.clone();
         tokio::spawn(async move {
-            // Before it is sent, not after: what is enqueued meanwhile wants one of its own.
-            let sending = || store.inner.waking.store(false, Ordering::Release);
-            store.inner.app.notify(&store.channel(), sending).await;
+            let (pool, waker) = (&store.inner.app, &store.inner.waker);
+            waker.moment().await;
+            pool.notify(&store.channel(), || waker.sends()).await;
         });
     }
 }

@@ -52,3 +52,59 @@ async fn a_wake_up_comes_after_the_commit() {
         .await
         .expect("a worker is woken up");
 }
+
+/// How many notifications a burst of commits is, counted by a listener of the test's own; and that the
+/// last of them comes after the last commit.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_burst_of_commits_is_a_few_notifications_and_the_last_is_not_left_out() {
+    use sqlx::postgres::{PgListener, PgPoolOptions};
+    const COMMITS: i64 = 300;
+    let harness = harness().await;
+    let admins = PgPoolOptions::new()
+        .max_connections(2)
+        .connect_with(harness.database.options())
+        .await
+        .unwrap();
+    let database = harness.database.borrowed();
+    let world = World::new(harness).await;
+    let tenant = world.organization().await;
+    let mut listener = PgListener::connect_with(&admins).await.unwrap();
+    listener.listen("trueno_work").await.unwrap();
+    // What a worker would find that is woken up by each.
+    let counted = tokio::spawn(async move {
+        let mut found = Vec::new();
+        while found.last() != Some(&COMMITS) {
+            listener.recv().await.unwrap();
+            found.push(database.number("select count(*) from trueno.job").await);
+        }
+        // One more may be on its way, of the last commits but one.
+        while tokio::time::timeout(Duration::from_millis(200), listener.recv())
+            .await
+            .is_ok()
+        {
+            found.push(COMMITS);
+        }
+        found
+    });
+    let begun = tokio::time::Instant::now();
+    for nth in 0..COMMITS {
+        if nth % 2 == 0 {
+            world.enqueue(&tenant, world.job()).await;
+            continue;
+        }
+        let mut unit = world.begin_scan(&tenant).await;
+        let job = world.job();
+        let id = job.id;
+        unit.enqueue(vec![job]).await.unwrap();
+        let event = trueno_core::model::EventDraft::new("job.enqueued", "job", id);
+        unit.commit(event).await.unwrap();
+    }
+    let took = begun.elapsed();
+    let found = tokio::time::timeout(Duration::from_secs(60), counted)
+        .await
+        .expect("the last commit is told of")
+        .unwrap();
+    // The first at once, then one in 4 ms at the most, and the last.
+    let most = took.as_millis() / 4 + 2;
+    assert!(found.len() as u128 <= most, "{} in {took:?}", found.len());
+}
