@@ -1,6 +1,7 @@
 //! A processor of Trueno jobs on Postgres: scans the accounts that the organizations of the store
 //! connected, with leases, and fires their schedules, until it is told to stop.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use trueno_core::runtime::scan::{ScanConfig, ScanHandler};
 use trueno_core::runtime::{Processor, ProcessorConfig, Scheduler, SchedulerConfig};
 use trueno_server::output::out;
 use trueno_server::signals::stop_token;
-use trueno_server::{keys, program};
+use trueno_server::{keys, operations, program};
 use trueno_store_postgres::{PostgresConfig, PostgresStore};
 
 /// Runs the scans that are requested of a Postgres store, and fires its schedules, until Ctrl-C.
@@ -36,6 +37,10 @@ struct Args {
     /// Leave the schedules that are due to other processors and servers.
     #[arg(long)]
     no_schedules: bool,
+    /// Answer GET /metrics (for Prometheus), /healthz and /readyz here: 127.0.0.1:9464, for one. They
+    /// tell no organization's data, and ask for no token.
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
 }
 
 fn main() -> ExitCode {
@@ -60,8 +65,19 @@ async fn run(args: Args) -> Result<ExitCode> {
     let handlers: Vec<Arc<dyn trueno_core::runtime::JobHandler>> = vec![Arc::new(handler)];
     let ids = IdSource::random();
     let scheduler = Scheduler::new(store.clone(), SchedulerConfig::default(), ids.clone())?;
+    let queue = store.clone();
     let processor = Processor::new(store.clone(), store, handlers, config, clock, ids)?;
     let stop = stop_token()?;
+    if let Some(address) = args.listen {
+        let routes = operations::metrics(queue)?.merge(operations::probes(processor.status()));
+        let (listener, routes) = operations::listen(address, routes).await?;
+        out(&format!(
+            "metrics: http://{}/metrics\n",
+            listener.local_addr()?
+        ))?;
+        // Until the end, also while it shuts down.
+        tokio::spawn(axum::serve(listener, routes).into_future());
+    }
     out("takes scans; Ctrl-C stops it\n")?;
     if args.no_schedules {
         processor.run(stop).await;

@@ -1,8 +1,9 @@
-//! What the programs of this folder share: how they run and end, the key file on disk, logs, output,
-//! signals.
+//! What the programs of this folder share: how they run and end, the key file on disk, logs, metrics and
+//! probes, output, signals.
 
 pub mod keys;
 pub mod logs;
+pub mod operations;
 pub mod output;
 pub mod private;
 pub mod program;

@@ -15,7 +15,7 @@ use trueno_core::runtime::{Scheduler, SchedulerConfig};
 use trueno_http::{HttpState, LocalToken};
 use trueno_server::output::out;
 use trueno_server::signals::stop_token;
-use trueno_server::{keys, private};
+use trueno_server::{keys, operations, private};
 
 use crate::cli::{ServeArgs, StoreUrl};
 use crate::local::Local;
@@ -60,7 +60,9 @@ pub(crate) async fn run(args: &ServeArgs) -> Result<ExitCode> {
     if let Some(token) = tick_token {
         state = state.with_system_tick(scheduler.clone(), token);
     }
-    let router = trueno_http::router(state).layer(trueno_http::loopback_only());
+    let router = trueno_http::router(state)
+        .merge(operations::metrics(stores.queue.clone())?)
+        .layer(trueno_http::loopback_only());
     let served = stop.clone();
     let firing = args.schedules.then(|| {
         let stop = stop.clone();

@@ -10,11 +10,13 @@
 //! - [`schedules`] makes, pauses, triggers and removes schedules; a [`Scheduler`] fires them.
 //! - [`organizations`] has the members, the export and the erasure of an organization.
 //! - [`sequence`] moves staged audit events to the ledger.
+//! - [`metrics`] are what it records for operators.
 
 pub mod accounts;
 pub mod findings;
 mod handler;
 pub mod jobs;
+pub mod metrics;
 mod middleware;
 pub mod organizations;
 mod processor;

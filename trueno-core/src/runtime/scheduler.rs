@@ -163,6 +163,7 @@ impl Scheduler {
         while !shutdown.is_cancelled() {
             let wait = match self.look(shutdown).await {
                 Ok(report) => {
+                    super::metrics::ticked(&report);
                     failures = 0;
                     let went_on = report.enqueued + report.passed_over > 0;
                     if report.more && went_on {
@@ -188,7 +189,9 @@ impl Scheduler {
     /// # Errors
     /// Those of the store where it does not say what is due. What fails with one schedule is logged.
     pub async fn tick(&self) -> Result<TickReport> {
-        self.look(&CancellationToken::new()).await
+        let report = self.look(&CancellationToken::new()).await?;
+        super::metrics::ticked(&report);
+        Ok(report)
     }
 
     async fn look(&self, shutdown: &CancellationToken) -> Result<TickReport> {

@@ -12,6 +12,7 @@ mod claiming;
 mod life;
 mod limits;
 mod logs;
+mod metrics;
 mod payloads;
 mod settling;
 mod settling_faults;

@@ -10,6 +10,7 @@ mod demo;
 mod failure;
 mod interrupt;
 mod live;
+mod metrics;
 mod processes;
 mod queue;
 mod secrecy;

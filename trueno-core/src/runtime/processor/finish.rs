@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::ProcessorConfig;
-use super::session::JobControl;
+use super::meters::{End, Failure};
+use super::session::Place;
 use crate::error::ErrorKind;
 use crate::id::IdSource;
 use crate::model::EventDraft;
@@ -60,12 +61,12 @@ impl Finisher {
     pub(super) async fn finish(
         &self,
         lease: &Lease,
-        control: &JobControl,
+        place: &Place,
         mut outcome: FinishOutcome,
         mut event: EventDraft,
     ) {
         let mut wait = FIRST_RETRY;
-        while !control.has_lost_its_lease() {
+        while !place.control.has_lost_its_lease() {
             let error = match self
                 .store
                 .finish(lease, outcome.clone(), event.clone())
@@ -73,25 +74,29 @@ impl Finisher {
             {
                 Ok(Finished::Applied { job, .. }) => {
                     tracing::info!(status = %job, "the job ended its attempt");
-                    return;
+                    return place.meters.ended(End::of(job));
                 }
-                Ok(Finished::AlreadySettled) => return,
+                Ok(Finished::AlreadySettled) => {
+                    return place.meters.ended(End::told(&outcome.job, lease.claim()));
+                }
                 Err(error) => error,
             };
             if error.kind() == ErrorKind::StaleLease {
                 tracing::warn!("the lease was lost; another worker takes over");
-                return;
+                return place.meters.ended(End::LeaseLost);
             }
             tracing::warn!(?error, "the job could not be ended");
             if error.is_retryable() {
                 tokio::time::sleep(wait).await;
                 wait = (wait * 2).min(LAST_RETRY);
             } else if outcome.job == JobOutcome::Succeeded {
+                place.meters.failed(Failure::Refused);
                 (outcome, event) = self.refusal(lease, &error);
             } else {
                 // The next heartbeats find a lease that nobody runs, and give it back.
-                return;
+                return place.meters.ended(End::Returned);
             }
         }
+        place.meters.ended(End::LeaseLost);
     }
 }

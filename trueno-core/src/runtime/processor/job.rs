@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{Instrument, Span};
 
 use super::finish::Finisher;
 use super::kinds::KindPlace;
+use super::meters::{End, Failure, KindMeters};
 use super::session::{JobControl, Place, StopReason};
 use super::settler::Success;
 use crate::error::{ErrorKind, Result};
@@ -57,16 +59,18 @@ impl JobRunner {
         let span = span(lease.claim());
         let lease = Arc::new(lease);
         async {
+            let begun = Instant::now();
             let ended = self.handle(handler, &lease, &place.control, room).await;
-            match self.verdict(&lease, &place.control, ended) {
-                Verdict::Lost => {}
+            place.meters.ran(begun.elapsed());
+            match self.verdict(&lease, &place, ended) {
+                Verdict::Lost => place.meters.ended(End::LeaseLost),
                 // Waits while the queue takes none: the job stays among the running ones, so that
                 // no more are claimed. Fails only once the run is over; then the lease runs out.
                 Verdict::Settle => {
                     let _ = self.successes.send(Success::new(lease, place)).await;
                 }
                 Verdict::Finish(outcome, event) => {
-                    let finish = self.finisher.finish(&lease, &place.control, outcome, event);
+                    let finish = self.finisher.finish(&lease, &place, outcome, event);
                     // On the heap: it is large, and jobs without effects never get here.
                     Box::pin(finish).await;
                 }
@@ -126,10 +130,12 @@ impl JobRunner {
         lease.claim().timeout.or(self.finisher.config.timeout)
     }
 
-    fn verdict(&self, lease: &Lease, control: &JobControl, ended: Ended) -> Verdict {
+    fn verdict(&self, lease: &Lease, place: &Place, ended: Ended) -> Verdict {
+        let (control, meters): (&JobControl, &KindMeters) = (&place.control, &place.meters);
         let job = lease.reference().job;
         let finish = |outcome, event| Verdict::Finish(FinishOutcome::new(outcome), event);
-        let failed = |error, retryable| {
+        let failed = |how, error, retryable| {
+            meters.failed(how);
             let (outcome, event) = self.finisher.failure(lease, error, retryable);
             Verdict::Finish(outcome, event)
         };
@@ -155,17 +161,21 @@ impl JobRunner {
                 let timeout = self.timeout(lease).unwrap_or_default();
                 tracing::warn!(?timeout, "the attempt took too long");
                 let error = format!("the attempt took longer than its timeout of {timeout:?}");
-                failed(error, true)
+                failed(Failure::TimedOut, error, true)
             }
             (Ended::Answered(Err(error)), _) => {
                 tracing::warn!(?error, "the attempt failed");
-                failed(error.to_string(), error.is_retryable())
+                failed(Failure::Error, error.to_string(), error.is_retryable())
             }
             (Ended::Panicked, _) => {
                 tracing::error!("the handler panicked");
-                failed("the job's handler panicked".to_owned(), true)
+                let error = "the job's handler panicked".to_owned();
+                failed(Failure::Panicked, error, true)
             }
-            (Ended::Dropped, _) => failed("the job did not stop when asked".to_owned(), true),
+            (Ended::Dropped, _) => {
+                let error = "the job did not stop when asked".to_owned();
+                failed(Failure::Unresponsive, error, true)
+            }
         }
     }
 }

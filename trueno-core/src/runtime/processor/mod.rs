@@ -4,6 +4,7 @@ mod config;
 mod finish;
 mod job;
 mod kinds;
+mod meters;
 mod pace;
 mod session;
 mod settler;
@@ -23,6 +24,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use self::finish::Finisher;
 use self::job::JobRunner;
+use self::meters::Meters;
 use self::session::{Session, StopReason};
 use self::settler::Settler;
 use self::upkeep::Nudges;
@@ -124,15 +126,17 @@ impl Processor {
     pub async fn run(&self, shutdown: CancellationToken) {
         let status = &self.status;
         let _ended = status.begin();
+        let meters = Arc::new(Meters::new(self.handlers.keys(), self.config.concurrency));
         let session = Arc::new(Session::new(
             self.ids.clone(),
             self.clock.clone(),
             self.config.lease_for,
             status.clone(),
+            meters.clone(),
         ));
         let (hints, settled) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         // Ended when this is dropped: heartbeats go on until every lease is given up.
-        let _upkeep = self.keep_up(&session, &hints);
+        let _upkeep = self.keep_up(&session, &hints, &meters);
         // Several between two heartbeats.
         let _nudges = Nudges::every(self.config.lease_for / 12);
         let finisher = Arc::new(Finisher {
@@ -145,6 +149,7 @@ impl Processor {
             queue: self.queue.clone(),
             session: session.clone(),
             finisher: finisher.clone(),
+            meters: meters.clone(),
             settled: settled.clone(),
             shutdown: shutdown.clone(),
         };
@@ -154,7 +159,7 @@ impl Processor {
             layers: self.layers.clone().into(),
             successes,
         };
-        let mut work = Work::new(self, session.clone(), runner, hints, settled);
+        let mut work = Work::new(self, session.clone(), runner, meters, hints, settled);
         // Only a shutdown ends the loop.
         let _: Option<()> = shutdown.run_until_cancelled(work.go_on()).await;
         status.shuts_down();
@@ -173,18 +178,24 @@ impl Processor {
     }
 
     /// Starts what goes on beside the jobs.
-    fn keep_up(&self, session: &Arc<Session>, hints: &Arc<Notify>) -> JoinSet<()> {
+    fn keep_up(
+        &self,
+        session: &Arc<Session>,
+        hints: &Arc<Notify>,
+        meters: &Arc<Meters>,
+    ) -> JoinSet<()> {
         let (queue, every) = (&self.queue, self.config.lease_for);
         let mut tasks = JoinSet::new();
         tasks.spawn(upkeep::beat(queue.clone(), session.clone(), every));
-        tasks.spawn(upkeep::recover(queue.clone(), every));
+        tasks.spawn(upkeep::recover(queue.clone(), every, meters.clone()));
         let (store, clock) = (self.store.clone(), self.clock.clone());
         tasks.spawn(upkeep::lapse_exceptions(store, clock, every));
         if let Some(age) = self.config.retention {
-            tasks.spawn(upkeep::forget_finished(queue.clone(), age));
+            tasks.spawn(upkeep::forget_finished(queue.clone(), age, meters.clone()));
         }
         let pause = self.config.poll_interval;
-        tasks.spawn(upkeep::listen(queue.clone(), hints.clone(), pause));
+        let listen = upkeep::listen(queue.clone(), hints.clone(), pause, meters.clone());
+        tasks.spawn(listen);
         tasks
     }
 }

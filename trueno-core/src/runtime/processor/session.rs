@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::ProcessorStatus;
+use super::meters::{Answer, KindMeters, Meters};
 use crate::clock::SharedClock;
 use crate::error::ErrorKind;
 use crate::id::{IdSource, LeaseToken, WorkerSessionId};
@@ -67,6 +68,7 @@ pub(super) struct Session {
     clock: SharedClock,
     lease_for: Duration,
     status: ProcessorStatus,
+    meters: Arc<Meters>,
     state: Mutex<State>,
 }
 
@@ -91,10 +93,12 @@ pub(super) struct Place {
     session: Arc<Session>,
     token: LeaseToken,
     pub(super) control: JobControl,
+    pub(super) meters: Arc<KindMeters>,
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
+        self.meters.left();
         lock(&self.session.state).jobs.remove(&self.token);
     }
 }
@@ -105,6 +109,7 @@ impl Session {
         clock: SharedClock,
         lease_for: Duration,
         status: ProcessorStatus,
+        meters: Arc<Meters>,
     ) -> Self {
         let state = State {
             id: ids.next(clock.now()),
@@ -118,6 +123,7 @@ impl Session {
             clock,
             lease_for,
             status,
+            meters,
             state: Mutex::new(state),
         }
     }
@@ -136,13 +142,15 @@ impl Session {
         }
     }
 
-    pub(super) fn add(self: &Arc<Self>, token: LeaseToken) -> Place {
+    /// Makes place for a job that [began](KindMeters::began).
+    pub(super) fn add(self: &Arc<Self>, token: LeaseToken, meters: Arc<KindMeters>) -> Place {
         let control = JobControl::default();
         lock(&self.state).jobs.insert(token, control.clone());
         Place {
             session: self.clone(),
             token,
             control,
+            meters,
         }
     }
 
@@ -191,6 +199,7 @@ impl Session {
         match tokio::time::timeout(self.lease_for / 4, beat).await {
             Ok(Ok(beat)) => {
                 self.status.beat();
+                self.meters.beat(Answer::Well);
                 self.extended(id, sent);
                 let held: HashMap<LeaseToken, bool> = beat
                     .held
@@ -207,12 +216,17 @@ impl Session {
                 let leases = beat.held.iter().map(|held| held.lease);
                 self.give_back(queue, id, leases.collect()).await;
             }
-            Ok(Err(error)) if error.kind() == ErrorKind::StaleLease => self.renew(id),
+            Ok(Err(error)) if error.kind() == ErrorKind::StaleLease => {
+                self.meters.beat(Answer::SessionOver);
+                self.renew(id);
+            }
             Ok(Err(error)) => {
+                self.meters.beat(Answer::Error);
                 tracing::warn!(session = %id, ?error, "heartbeat failed");
                 self.renew_if_over(id);
             }
             Err(_) => {
+                self.meters.beat(Answer::TimedOut);
                 tracing::warn!(session = %id, "heartbeat took too long");
                 self.renew_if_over(id);
             }

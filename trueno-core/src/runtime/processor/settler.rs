@@ -12,6 +12,7 @@ use tracing::Instrument;
 
 use super::finish::{FIRST_RETRY, Finisher, LAST_RETRY};
 use super::job;
+use super::meters::{End, Failure, Meters};
 use super::session::{Place, Session};
 use crate::error::{Error, ErrorKind, Result};
 use crate::port::{JobOutcome, JobQueue, Lease, SettleOutcome, Settlement};
@@ -54,6 +55,7 @@ pub(super) struct Settler {
     pub(super) queue: Arc<dyn JobQueue>,
     pub(super) session: Arc<Session>,
     pub(super) finisher: Arc<Finisher>,
+    pub(super) meters: Arc<Meters>,
     /// Told after each batch: what waited for its jobs to end may begin.
     pub(super) settled: Arc<Notify>,
     /// Once it fires, nothing waits for company any more.
@@ -131,14 +133,22 @@ impl Settler {
     async fn settle(&self, mut batch: Vec<Success>) -> Result<(), (Vec<Success>, Error)> {
         let mut wait = FIRST_RETRY;
         loop {
-            batch.retain(|success| !success.place.control.has_lost_its_lease());
+            batch.retain(|success| {
+                let is_lost = success.place.control.has_lost_its_lease();
+                if is_lost {
+                    success.place.meters.ended(End::LeaseLost);
+                }
+                !is_lost
+            });
             if batch.is_empty() {
                 return Ok(());
             }
             let settlements = batch.iter().map(Success::settlement).collect();
+            let sent = Instant::now();
             let error = match self.ask(settlements).await {
                 Ok(outcomes) => {
-                    note_stale(&batch, &outcomes);
+                    self.meters.settled(batch.len(), sent.elapsed());
+                    note(&batch, &outcomes);
                     return Ok(());
                 }
                 Err(error) => error,
@@ -175,15 +185,19 @@ impl Settler {
     fn refuse(&self, batch: Vec<Success>, error: Error, refused: &mut JoinSet<()>) {
         if error.kind() == ErrorKind::StaleLease {
             tracing::warn!("the lease was lost; another worker takes over");
+            for success in batch {
+                success.place.meters.ended(End::LeaseLost);
+            }
             return;
         }
         for Success { lease, place, .. } in batch {
             let span = job::span(lease.claim());
             span.in_scope(|| tracing::warn!(?error, "the queue refused the job's success"));
+            place.meters.failed(Failure::Refused);
             let (outcome, event) = self.finisher.refusal(&lease, &error);
             let finisher = self.finisher.clone();
             let finish = async move {
-                let finished = finisher.finish(&lease, &place.control, outcome, event);
+                let finished = finisher.finish(&lease, &place, outcome, event);
                 finished.await;
             };
             refused.spawn(finish.instrument(span));
@@ -191,11 +205,15 @@ impl Settler {
     }
 }
 
-fn note_stale(batch: &[Success], outcomes: &[SettleOutcome]) {
+fn note(batch: &[Success], outcomes: &[SettleOutcome]) {
     debug_assert_eq!(batch.len(), outcomes.len(), "P3: one answer for each lease");
-    let stale = batch.iter().zip(outcomes);
-    for (success, _) in stale.filter(|(_, outcome)| **outcome == SettleOutcome::Stale) {
-        let job = success.lease.reference().job;
-        tracing::warn!(%job, "the lease was lost; another worker takes over");
+    for (success, outcome) in batch.iter().zip(outcomes) {
+        if *outcome == SettleOutcome::Stale {
+            let job = success.lease.reference().job;
+            tracing::warn!(%job, "the lease was lost; another worker takes over");
+            success.place.meters.ended(End::LeaseLost);
+        } else {
+            success.place.meters.ended(End::Succeeded);
+        }
     }
 }

@@ -8,6 +8,7 @@ use futures::StreamExt;
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::Notify;
 
+use super::meters::Meters;
 use super::session::Session;
 use crate::clock::SharedClock;
 use crate::port::{JobQueue, TenantStore};
@@ -63,10 +64,11 @@ impl Nudges {
 }
 
 /// Takes jobs back from workers that vanished.
-pub(super) async fn recover(queue: Arc<dyn JobQueue>, every: Duration) {
+pub(super) async fn recover(queue: Arc<dyn JobQueue>, every: Duration, meters: Arc<Meters>) {
     loop {
         match queue.recover_expired(100).await {
             Ok(done) if done != Default::default() => {
+                meters.recovered(&done);
                 tracing::info!(
                     requeued = done.requeued,
                     dead = done.dead,
@@ -82,7 +84,7 @@ pub(super) async fn recover(queue: Arc<dyn JobQueue>, every: Duration) {
 }
 
 /// Forgets jobs that ended long ago, some at a time.
-pub(super) async fn forget_finished(queue: Arc<dyn JobQueue>, age: Duration) {
+pub(super) async fn forget_finished(queue: Arc<dyn JobQueue>, age: Duration, meters: Arc<Meters>) {
     loop {
         // First, so that a processor that starts again and again does nothing else.
         tokio::time::sleep(FORGET_EVERY).await;
@@ -90,6 +92,7 @@ pub(super) async fn forget_finished(queue: Arc<dyn JobQueue>, age: Duration) {
             match queue.forget_finished(age, FORGOTTEN_AT_ONCE).await {
                 Ok(0) => break,
                 Ok(forgotten) => {
+                    meters.forgot(forgotten);
                     tracing::info!(forgotten, "forgot jobs that ended long ago");
                     // What a claim waits for is not held up by more of it.
                     tokio::time::sleep(Duration::from_secs(1)).await;
@@ -125,7 +128,12 @@ pub(super) async fn lapse_exceptions(
 }
 
 /// Passes on that there may be work. While there is no stream, polling goes on without it.
-pub(super) async fn listen(queue: Arc<dyn JobQueue>, hints: Arc<Notify>, pause: Duration) {
+pub(super) async fn listen(
+    queue: Arc<dyn JobQueue>,
+    hints: Arc<Notify>,
+    pause: Duration,
+    meters: Arc<Meters>,
+) {
     let mut broken = false;
     loop {
         match queue.wake_ups().await {
@@ -135,6 +143,7 @@ pub(super) async fn listen(queue: Arc<dyn JobQueue>, hints: Arc<Notify>, pause: 
                     hints.notify_one();
                 }
                 while let Some(()) = stream.next().await {
+                    meters.woken();
                     hints.notify_one();
                 }
             }

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::Processor;
 use super::job::JobRunner;
 use super::kinds::{Ask, Kinds};
+use super::meters::{Answer, Meters};
 use super::pace::{Brought, Pace};
 use super::session::{Session, StopReason};
 use crate::error::{Error, ErrorKind, Result};
@@ -31,6 +32,7 @@ pub(super) struct Work<'a> {
     processor: &'a Processor,
     session: Arc<Session>,
     runner: Arc<JobRunner>,
+    meters: Arc<Meters>,
     jobs: JoinSet<()>,
     claiming: Option<Claiming>,
     kinds: Kinds,
@@ -46,6 +48,7 @@ impl<'a> Work<'a> {
         processor: &'a Processor,
         session: Arc<Session>,
         runner: JobRunner,
+        meters: Arc<Meters>,
         hints: Arc<Notify>,
         settled: Arc<Notify>,
     ) -> Self {
@@ -57,6 +60,7 @@ impl<'a> Work<'a> {
             processor,
             session,
             runner: Arc::new(runner),
+            meters,
             jobs: JoinSet::new(),
             claiming: None,
             kinds,
@@ -98,7 +102,7 @@ impl<'a> Work<'a> {
         if let Some(claim) = self.claiming.take()
             && let Ok(leases) = claim.answer.await
         {
-            self.start(leases.unwrap_or_default());
+            self.start(leases.unwrap_or_default(), claim.sent);
             self.session.stop_all(StopReason::Shutdown);
         }
         while self.jobs.join_next().await.is_some() {
@@ -149,26 +153,36 @@ impl<'a> Work<'a> {
         let Some(claim) = self.claiming.take() else {
             return;
         };
+        let took = claim.sent.elapsed();
         let brought = match answer {
             Ok(Ok(leases)) => {
+                let answer = if leases.is_empty() {
+                    Answer::Empty
+                } else {
+                    Answer::Well
+                };
+                self.meters.claimed(answer, took);
                 self.processor.status.claimed();
                 self.refused = None;
                 self.session.extended(claim.session, claim.sent);
                 let count = leases.len();
-                self.start(leases);
+                self.start(leases, claim.sent);
                 let most = self.free().min(self.processor.config.claim_batch);
                 self.kinds.brought(count, most)
             }
             Ok(Err(error)) if error.kind() == ErrorKind::StaleLease => {
+                self.meters.claimed(Answer::SessionOver, took);
                 self.session.renew(claim.session);
                 Brought::Failure
             }
             Ok(Err(error)) => {
+                self.meters.claimed(Answer::Error, took);
                 self.processor.status.claim_failed();
                 self.log(&error);
                 Brought::Failure
             }
             Err(panic) => {
+                self.meters.claimed(Answer::Error, took);
                 self.processor.status.claim_failed();
                 tracing::error!(error = %panic, "the queue panicked");
                 Brought::Failure
@@ -204,17 +218,21 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// Runs what was claimed.
-    fn start(&mut self, leases: Vec<Lease>) {
+    /// Runs what was claimed by a request of this moment.
+    fn start(&mut self, leases: Vec<Lease>, asked: Instant) {
+        let since_claimed = asked.elapsed();
         for lease in leases {
             let kind = &lease.claim().kind;
-            let Some(handler) = self.processor.handlers.get(kind) else {
+            let handler = self.processor.handlers.get(kind);
+            let Some((handler, meters)) = handler.zip(self.meters.of(kind)) else {
                 // The queue was asked for these kinds only; a heartbeat gives the job back.
                 debug_assert!(false, "P3: a claim of a kind that was not asked for");
                 continue;
             };
             let room = self.kinds.begin(kind);
-            let place = self.session.add(lease.reference().token);
+            let lease_for = self.processor.config.lease_for;
+            meters.began(lease.claim(), lease_for, since_claimed);
+            let place = self.session.add(lease.reference().token, meters);
             let runner = self.runner.clone();
             self.jobs
                 .spawn(runner.run(handler.clone(), lease, place, room));

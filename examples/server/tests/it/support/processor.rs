@@ -1,5 +1,6 @@
 //! A `trueno-processor` of the test's own.
 
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::SystemTime;
@@ -13,6 +14,21 @@ impl Processor {
     /// Started on this store, beside the server of the same user: with the same key file.
     pub(crate) fn start(user: &User, endpoint: &str, store: &str) -> Self {
         Self(Some(command(user, endpoint, store).spawn().unwrap()))
+    }
+
+    /// Started with these arguments besides, and read until it takes jobs. Answers what it said.
+    pub(crate) fn ready(command: &mut Command) -> (Self, Vec<String>) {
+        let mut child = command.spawn().unwrap();
+        let mut lines = Vec::new();
+        for line in BufReader::new(child.stdout.take().unwrap()).lines() {
+            let line = line.unwrap();
+            let last = line.starts_with("takes scans");
+            lines.push(line);
+            if last {
+                break;
+            }
+        }
+        (Self(Some(child)), lines)
     }
 
     /// Fails the test where it has ended by itself.

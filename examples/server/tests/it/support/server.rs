@@ -86,12 +86,7 @@ impl Server {
     }
 
     fn exchange(&self, head: &str, body: &str) -> String {
-        let mut stream = TcpStream::connect(&self.address).unwrap();
-        stream.set_read_timeout(Some(HANG)).unwrap();
-        write!(stream, "{head}connection: close\r\n\r\n{body}").unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        answer
+        exchange(&self.address, head, body)
     }
 
     pub(crate) fn interrupt(&mut self) -> Output {
@@ -103,6 +98,16 @@ impl Server {
         assert!(sent.success());
         wait(child)
     }
+}
+
+/// The whole answer to a request: its head without the last empty line, and its body.
+pub(crate) fn exchange(address: &str, head: &str, body: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(HANG)).unwrap();
+    write!(stream, "{head}connection: close\r\n\r\n{body}").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
 }
 
 impl Drop for Server {
