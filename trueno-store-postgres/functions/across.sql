@@ -16,6 +16,7 @@
 -- | enter_lease, enter_lease_to_read, enter_lease_to_finish: the organization of a lease | processor |
 -- | lapse_exceptions; fold_finding_counts: the organization that was entered | processor |
 -- | due_schedules, fire_schedule (scheduling.sql) | processor |
+-- | vacuum_horizon: sessions of the server, of no organization (horizon.sql) | processor |
 -- | staged, forget | sequencer |
 -- | keep_member_lookup, keep_exception_due, keep_audit_outbox, keep_finding_counts: triggers | owner |
 -- | keep_schedule_due: trigger (scheduling.sql) | owner |

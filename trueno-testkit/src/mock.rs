@@ -68,11 +68,11 @@ use trueno_core::port::tenant_store::{
 };
 use trueno_core::port::{
     AuditOutbox, AuditSink, CancelOutcome, Claim, ClaimRequest, CloudScanner, Count, DuePosition,
-    DueSchedule, Enqueued, FindingFilter, FinishOutcome, Finished, Fire, Fired, Heartbeat, Ingest,
-    JobFilter, JobQueue, Lease, LedgerEntry, LedgerHead, Page, PageRequest, QueueStats, ReadView,
-    Recovered, ResourceFilter, ScanFilter, ScanPlan, ScanSession, ScanStream, ScanTarget, ScanTask,
-    Scheduling, SecretVault, SettleOutcome, Settlement, TenantStore, UnitOfWork, VaultPosture,
-    Verification, WaitReason, WakeUps,
+    DueSchedule, Enqueued, FindingFilter, FinishOutcome, Finished, Fire, Fired, Heartbeat, Horizon,
+    Ingest, JobFilter, JobQueue, Lease, LedgerEntry, LedgerHead, Page, PageRequest, QueueStats,
+    ReadView, Recovered, ResourceFilter, ScanFilter, ScanPlan, ScanSession, ScanStream, ScanTarget,
+    ScanTask, Scheduling, SecretVault, SettleOutcome, Settlement, TenantStore, UnitOfWork,
+    VaultPosture, Verification, WaitReason, WakeUps,
 };
 use trueno_core::state::cloud_account::AccountEvent;
 use trueno_core::state::exception::ExceptionDecision;
@@ -100,6 +100,7 @@ mock! {
         async fn pause(&self, target: &QueueTarget) -> Result<()>;
         async fn resume(&self, target: &QueueTarget) -> Result<()>;
         async fn stats(&self) -> Result<QueueStats>;
+        async fn horizon(&self) -> Result<Option<Horizon>>;
         async fn forget_finished(&self, age: Duration, limit: usize) -> Result<u64>;
         async fn why_waiting(&self, scope: &OrgScope, job: JobId) -> Result<WaitReason>;
     }

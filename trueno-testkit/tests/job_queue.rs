@@ -21,8 +21,8 @@ use trueno_core::error::{ErrorKind, Result};
 use trueno_core::id::{IdSource, JobId, OrganizationId, WorkerSessionId};
 use trueno_core::model::{Concurrency, NewJob, OrganizationLimits, QueueTarget};
 use trueno_core::port::{
-    CancelOutcome, Claim, ClaimRequest, Enqueued, Heartbeat, JobOutcome, JobQueue, QueueStats,
-    Recovered, SettleOutcome, Settlement, TenantStore, WaitReason, WakeUps,
+    CancelOutcome, Claim, ClaimRequest, Enqueued, Heartbeat, Horizon, JobOutcome, JobQueue,
+    QueueStats, Recovered, SettleOutcome, Settlement, TenantStore, WaitReason, WakeUps,
 };
 use trueno_store_memory::MemoryStore;
 use trueno_testkit::clock::ManualClock;
@@ -221,6 +221,10 @@ impl JobQueue for Planted {
 
     async fn stats(&self) -> Result<QueueStats> {
         self.real.stats().await
+    }
+
+    async fn horizon(&self) -> Result<Option<Horizon>> {
+        self.real.horizon().await
     }
 
     async fn forget_finished(&self, age: Duration, limit: usize) -> Result<u64> {

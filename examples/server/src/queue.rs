@@ -7,7 +7,9 @@ use anyhow::{Result, bail};
 use serde_json::json;
 use trueno_core::access::{Action, OrgScope};
 use trueno_core::model::{Job, JobStatus};
-use trueno_core::port::{CancelOutcome, JobFilter, PageRequest, TenantStore, WaitReason};
+use trueno_core::port::{
+    CancelOutcome, Horizon, JobFilter, PageRequest, QueueStats, TenantStore, WaitReason,
+};
 use trueno_core::runtime::jobs;
 use trueno_server::output::out;
 
@@ -28,12 +30,8 @@ pub(crate) async fn run(args: &QueueArgs) -> Result<ExitCode> {
     let text = match &args.command {
         QueueCommand::Stats => {
             let stats = stores.queue.stats().await?;
-            match args.format {
-                Format::Json => format!("{}\n", serde_json::to_string(&stats)?),
-                Format::Table => {
-                    format!("waiting  {}\nrunning  {}\n", stats.waiting, stats.running)
-                }
-            }
+            let horizon = stores.queue.horizon().await?;
+            overview(stats, horizon, args.format)?
         }
         QueueCommand::List(list) => {
             let mut filter = JobFilter::default();
@@ -69,6 +67,21 @@ pub(crate) async fn run(args: &QueueArgs) -> Result<ExitCode> {
     };
     out(&text)?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn overview(stats: QueueStats, horizon: Option<Horizon>, format: Format) -> Result<String> {
+    let QueueStats { waiting, running } = stats;
+    if format == Format::Json {
+        let said = json!({"waiting": waiting, "running": running, "horizon": horizon});
+        return Ok(format!("{said}\n"));
+    }
+    let held = horizon.map_or_else(
+        || "nothing holds vacuum back".to_owned(),
+        |horizon| format!("vacuum is held back by {horizon}"),
+    );
+    Ok(format!(
+        "waiting  {waiting}\nrunning  {running}\nhorizon  {held}\n"
+    ))
 }
 
 async fn cancel(

@@ -7,7 +7,7 @@ use futures::stream::BoxStream;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Claim, LeaseRef};
+use super::{Claim, Horizon, LeaseRef};
 use crate::access::OrgScope;
 use crate::error::{Error, Result};
 use crate::id::{JobId, OrganizationId, WorkerSessionId};
@@ -361,6 +361,10 @@ pub trait JobQueue: Send + Sync + std::fmt::Debug {
 
     /// Counts of the live queue, for operators.
     async fn stats(&self) -> Result<QueueStats>;
+
+    /// Whoever has held the horizon of the queue's tables back for longest: for operators. `None` where
+    /// nothing does, and from a store that has nothing to clean up.
+    async fn horizon(&self) -> Result<Option<Horizon>>;
 
     /// Forgets up to `limit` jobs that ended at least `age` ago, by the store's clock: for operators.
     /// Answers how many; less than `limit` where no more are that old. Dead ones stay until somebody

@@ -5,6 +5,7 @@
 
 mod audit_sink;
 mod cloud_scanner;
+mod horizon;
 mod job_queue;
 mod lease;
 mod page;
@@ -16,6 +17,7 @@ pub use cloud_scanner::{
     CloudScanner, Operation, PageError, Probe, ProbeOutcome, ScanPage, ScanPlan, ScanSession,
     ScanStream, ScanTarget, ScanTask, TaskPlan, Verification,
 };
+pub use horizon::{Horizon, HorizonHolder};
 pub use job_queue::{
     CancelOutcome, ClaimRequest, Enqueued, Heartbeat, HeldLease, JobOutcome, JobQueue, QueueStats,
     Recovered, SettleOutcome, Settlement, WaitReason, WakeUps, check_forget,

@@ -23,10 +23,11 @@
 //! | `trueno_schedule_ticks_total` | counter | `outcome` | Ticks of schedules: `enqueued`, `passed_over`, or `failed` where it is due still. |
 //! | `trueno_queue_waiting_jobs` | gauge | – | Jobs of the whole queue that wait; `NaN` where it does not answer. See [`observe`]. |
 //! | `trueno_queue_running_jobs` | gauge | – | Jobs of the whole queue that a worker holds; `NaN` where it does not answer. |
+//! | `trueno_horizon_age_seconds` | gauge | – | How long whatever holds back the horizon of the queue's tables has done so, as of the last minute; at least so long, where the store may not see since when ([`Horizon`](crate::port::Horizon)). 0 where nothing does, `NaN` where the queue does not answer. |
 //!
 //! Durations are in seconds. Counters count since the process began. Labels are the kind of the job and
 //! an outcome, nothing else: which organization it was is in spans and history, never here (P1, and
-//! because each value of a label is one more series). The two gauges of the whole queue are the same in
+//! because each value of a label is one more series). The gauges of the whole queue are the same in
 //! every process that is asked: take the largest, not the sum.
 
 use metrics::{Unit, describe_counter, describe_gauge, describe_histogram, gauge};
@@ -53,6 +54,7 @@ pub(super) const WAKE_UPS: &str = "trueno_wake_ups_total";
 pub(super) const SCHEDULE_TICKS: &str = "trueno_schedule_ticks_total";
 pub(super) const WAITING: &str = "trueno_queue_waiting_jobs";
 pub(super) const QUEUE_RUNNING: &str = "trueno_queue_running_jobs";
+pub(super) const HORIZON: &str = "trueno_horizon_age_seconds";
 
 /// Tells the recorder what each metric is, and its unit. Done again, it changes nothing.
 pub fn describe() {
@@ -141,6 +143,11 @@ pub fn describe() {
         QUEUE_RUNNING,
         Unit::Count,
         "Jobs of the whole queue that a worker holds; NaN where it does not answer."
+    );
+    describe_gauge!(
+        HORIZON,
+        Unit::Seconds,
+        "How long whatever holds back the horizon of the queue's tables has done so."
     );
 }
 

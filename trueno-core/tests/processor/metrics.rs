@@ -8,7 +8,7 @@ use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
 use trueno_core::error::{Error, ErrorKind};
 use trueno_core::id::WorkerSessionId;
 use trueno_core::model::{JobKind, JobStatus};
-use trueno_core::port::{ClaimRequest, JobQueue};
+use trueno_core::port::{ClaimRequest, Horizon, HorizonHolder, JobQueue};
 use trueno_core::runtime::metrics::{describe, observe};
 use trueno_testkit::fault::{Fault, FaultPlan, FaultyQueue};
 
@@ -191,6 +191,49 @@ async fn attempts_are_counted_by_kind_and_outcome_and_their_waits_and_times_are_
         figures.samples("trueno_claim_duration_seconds").len() as u64,
         claims
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_holds_vacuum_back_for_too_long_is_warned_of_and_their_age_is_recorded() {
+    const WARNING: &str =
+        "vacuum is held back: what ended stays in the queue's tables, and claims slow down";
+    let (snapshotter, _guard) = record();
+    let (lines, _logs) = crate::logs::capture();
+    let config = quick().with_horizon_limit(Some(Duration::from_secs(600)));
+    let mut world = World::start(config, Scripted::silent(|_, _| async { Ok(()) })).await;
+    let age = || Figures::of(&snapshotter).gauge("trueno_horizon_age_seconds");
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    assert!(age() == 0.0, "nothing holds it back");
+    let held = |minutes: u64| {
+        let looked_at = world.clock.now();
+        Some(Horizon {
+            holder: HorizonHolder::Session,
+            pid: Some(7),
+            name: Some("nightly report".to_owned()),
+            login: None,
+            state: None,
+            looked_at,
+            since: Some(looked_at - Duration::from_secs(60 * minutes)),
+            state_since: None,
+            position: 1,
+            transactions: 100,
+        })
+    };
+    world.log.hold(held(9));
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!((age() as u64, lines.count(WARNING)), (540, 0));
+    world.log.hold(held(11));
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!((age() as u64, lines.count(WARNING)), (660, 1));
+    world.log.hold(None);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!((age() as u64, lines.count(WARNING)), (0, 1));
+    let next = world.faults.calls("job_queue.horizon") + 1;
+    let down = Fault::Before(ErrorKind::Unavailable);
+    world.faults.fail("job_queue.horizon", next, down);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert!(age().is_nan(), "not that of last time");
+    world.shut_down().await;
 }
 
 /// The table of the module's page is the one list of metrics: what is recorded stands there.

@@ -11,8 +11,8 @@ use trueno_core::error::{Error, Result};
 use trueno_core::id::{JobId, LeaseToken, OrganizationId, WorkerSessionId};
 use trueno_core::model::{JobKind, NewJob, OrganizationLimits, QueueTarget};
 use trueno_core::port::{
-    CancelOutcome, Claim, ClaimRequest, Enqueued, Heartbeat, JobQueue, QueueStats, Recovered,
-    SettleOutcome, Settlement, WaitReason, WakeUps,
+    CancelOutcome, Claim, ClaimRequest, Enqueued, Heartbeat, Horizon, JobQueue, QueueStats,
+    Recovered, SettleOutcome, Settlement, WaitReason, WakeUps,
 };
 
 /// One claim that was answered.
@@ -39,6 +39,7 @@ pub(crate) struct Log {
     refused: Mutex<HashSet<JobId>>,
     stale: Mutex<HashSet<JobId>>,
     panics: Mutex<u32>,
+    horizon: Mutex<Option<Horizon>>,
 }
 
 impl Log {
@@ -63,6 +64,11 @@ impl Log {
     /// The next call of `settle` panics.
     pub(crate) fn panic_once(&self) {
         *self.panics.lock().unwrap() += 1;
+    }
+
+    /// This holds the horizon back from now on.
+    pub(crate) fn hold(&self, horizon: Option<Horizon>) {
+        *self.horizon.lock().unwrap() = horizon;
     }
 
     fn settles(&self, settlements: &mut [Settlement]) -> Result<()> {
@@ -162,6 +168,10 @@ impl JobQueue for WatchedQueue {
 
     async fn stats(&self) -> Result<QueueStats> {
         self.real.stats().await
+    }
+
+    async fn horizon(&self) -> Result<Option<Horizon>> {
+        Ok(self.log.horizon.lock().unwrap().clone())
     }
 
     async fn forget_finished(&self, age: Duration, limit: usize) -> Result<u64> {

@@ -17,9 +17,9 @@ use trueno_core::model::{
 };
 use trueno_core::port::tenant_store::CRASH_LOOPED;
 use trueno_core::port::{
-    CancelOutcome, Claim, ClaimRequest, Enqueued, FinishOutcome, Heartbeat, HeldLease, JobOutcome,
-    JobQueue, LeaseRef, QueueStats, Recovered, SettleOutcome, Settlement, WaitReason, WakeUps,
-    check_forget,
+    CancelOutcome, Claim, ClaimRequest, Enqueued, FinishOutcome, Heartbeat, HeldLease, Horizon,
+    JobOutcome, JobQueue, LeaseRef, QueueStats, Recovered, SettleOutcome, Settlement, WaitReason,
+    WakeUps, check_forget,
 };
 use trueno_core::state::Refusal;
 use trueno_core::state::job::JobEvent;
@@ -190,6 +190,11 @@ impl JobQueue for MemoryStore {
 
     async fn stats(&self) -> Result<QueueStats> {
         Ok(self.with(|database, _| database.queue.stats()))
+    }
+
+    /// Nothing is cleaned up later here.
+    async fn horizon(&self) -> Result<Option<Horizon>> {
+        Ok(None)
     }
 
     async fn forget_finished(&self, age: Duration, limit: usize) -> Result<u64> {

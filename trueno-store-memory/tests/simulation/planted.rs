@@ -9,8 +9,8 @@ use trueno_core::error::Result;
 use trueno_core::id::{JobId, OrganizationId, WorkerSessionId};
 use trueno_core::model::{NewJob, OrganizationLimits, QueueTarget};
 use trueno_core::port::{
-    CancelOutcome, Claim, ClaimRequest, Enqueued, Heartbeat, JobQueue, QueueStats, Recovered,
-    SettleOutcome, Settlement, WaitReason, WakeUps,
+    CancelOutcome, Claim, ClaimRequest, Enqueued, Heartbeat, Horizon, JobQueue, QueueStats,
+    Recovered, SettleOutcome, Settlement, WaitReason, WakeUps,
 };
 use trueno_testkit::simulation::{Parts, simulate};
 
@@ -103,6 +103,10 @@ impl JobQueue for Wrong {
 
     async fn stats(&self) -> Result<QueueStats> {
         self.real.stats().await
+    }
+
+    async fn horizon(&self) -> Result<Option<Horizon>> {
+        self.real.horizon().await
     }
 
     async fn forget_finished(&self, age: Duration, limit: usize) -> Result<u64> {

@@ -1,5 +1,6 @@
 //! The queue: one file per side of it.
 
+mod horizon;
 mod member;
 mod operator;
 mod settle;
@@ -14,8 +15,8 @@ use trueno_core::error::{Error, Result};
 use trueno_core::id::{JobId, OrganizationId, WorkerSessionId};
 use trueno_core::model::{NewJob, OrganizationLimits, QueueTarget};
 use trueno_core::port::{
-    CancelOutcome, Claim, ClaimRequest, Enqueued, Heartbeat, JobQueue, QueueStats, Recovered,
-    SettleOutcome, Settlement, WaitReason, WakeUps,
+    CancelOutcome, Claim, ClaimRequest, Enqueued, Heartbeat, Horizon, JobQueue, QueueStats,
+    Recovered, SettleOutcome, Settlement, WaitReason, WakeUps,
 };
 
 use self::operator::Hold;
@@ -97,6 +98,12 @@ impl JobQueue for PostgresStore {
 
     async fn stats(&self) -> Result<QueueStats> {
         worker::stats(self).await.map_err(named("job_queue.stats"))
+    }
+
+    async fn horizon(&self) -> Result<Option<Horizon>> {
+        horizon::horizon(self)
+            .await
+            .map_err(named("job_queue.horizon"))
     }
 
     async fn forget_finished(&self, age: Duration, limit: usize) -> Result<u64> {

@@ -91,6 +91,7 @@ functions! {
     "across" as System;
     "queue" as System;
     "scheduling" as System;
+    "horizon" as System;
     "tenant" as Owner;
     "triggers" as Owner;
 }

@@ -7,7 +7,7 @@ use super::worlds::Worlds;
 
 /// Functions whose answers depend on other organizations by design, the columns of others that may
 /// be in them, and why. A function that is not here has to answer as if there were no others.
-pub(crate) const ACROSS: [(&str, &[&str]); 12] = [
+pub(crate) const ACROSS: [(&str, &[&str]); 13] = [
     // A worker takes whatever is due: the claim, as its lease has it.
     ("claim", &["job."]),
     // Authentication asks on behalf of a user whom it knows.
@@ -29,6 +29,8 @@ pub(crate) const ACROSS: [(&str, &[&str]); 12] = [
     ("lapse_exceptions", &[]),
     // A scheduler works out the ticks of whatever is due.
     ("due_schedules", &["schedule."]),
+    // Which session of the server holds vacuum back: whoever is there at the moment.
+    ("vacuum_horizon", &[]),
     // What became of a tick that it was given.
     ("fire_schedule", &[]),
 ];

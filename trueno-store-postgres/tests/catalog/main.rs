@@ -124,11 +124,12 @@ async fn every_rule_names_what_breaks_it_and_nothing_else() {
 }
 
 /// Functions that enter an organization are defined in `functions/context.sql`, all work across
-/// organizations in `functions/across.sql`, whose head lists all of it, and the queue's part in
-/// `functions/queue.sql`: three files to read for whoever wants to know what passes policies by. What
-/// released migrations made of either is made again from there.
+/// organizations in `functions/across.sql`, whose head lists all of it, the queue's part in
+/// `functions/queue.sql`, the scheduler's in `functions/scheduling.sql`, and the one look at the
+/// server's sessions in `functions/horizon.sql`: five files to read for whoever wants to know what
+/// passes policies by. What released migrations made of either is made again from there.
 #[test]
-fn definer_functions_are_defined_in_four_files() {
+fn definer_functions_are_defined_in_five_files() {
     let home = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut definers = BTreeMap::new();
     for folder in ["migrations", "functions"] {
@@ -152,6 +153,7 @@ fn definer_functions_are_defined_in_four_files() {
         [
             "functions/across.sql",
             "functions/context.sql",
+            "functions/horizon.sql",
             "functions/queue.sql",
             "functions/scheduling.sql",
             "migrations/0002_context.sql",

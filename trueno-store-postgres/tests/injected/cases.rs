@@ -230,6 +230,7 @@ pub(crate) async fn injected_sql_sees_and_becomes_no_other_organization(way: Way
             FORBIDDEN,
         ),
         ("select * from trueno.queue_stats()".to_owned(), FORBIDDEN),
+        ("select * from trueno.vacuum_horizon()".to_owned(), FORBIDDEN),
         ("select * from trueno.staged(1)".to_owned(), FORBIDDEN),
         ("copy trueno.cloud_account from stdin".to_owned(), "0A000"),
         ("truncate trueno.job".to_owned(), FORBIDDEN),

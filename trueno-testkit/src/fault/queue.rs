@@ -9,8 +9,8 @@ use trueno_core::error::Result;
 use trueno_core::id::{JobId, OrganizationId, WorkerSessionId};
 use trueno_core::model::{NewJob, OrganizationLimits, QueueTarget};
 use trueno_core::port::{
-    CancelOutcome, Claim, ClaimRequest, Enqueued, Heartbeat, JobQueue, QueueStats, Recovered,
-    SettleOutcome, Settlement, WaitReason, WakeUps,
+    CancelOutcome, Claim, ClaimRequest, Enqueued, Heartbeat, Horizon, JobQueue, QueueStats,
+    Recovered, SettleOutcome, Settlement, WaitReason, WakeUps,
 };
 
 use super::FaultPlan;
@@ -111,6 +111,12 @@ impl JobQueue for FaultyQueue {
     async fn stats(&self) -> Result<QueueStats> {
         self.plan
             .through("job_queue.stats", self.real.stats())
+            .await
+    }
+
+    async fn horizon(&self) -> Result<Option<Horizon>> {
+        self.plan
+            .through("job_queue.horizon", self.real.horizon())
             .await
     }
 

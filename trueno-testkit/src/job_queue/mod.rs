@@ -55,6 +55,10 @@ pub const ISOLATION: &[(&str, Isolation)] = &[
     ("JobQueue::resume", Isolation::Case("isolation_pause")),
     ("JobQueue::stats", Isolation::None("counts for operators")),
     (
+        "JobQueue::horizon",
+        Isolation::None("names sessions of the server, for operators"),
+    ),
+    (
         "JobQueue::forget_finished",
         Isolation::None("works across organizations, answers counts"),
     ),
@@ -216,6 +220,7 @@ macro_rules! for_each_job_queue_case {
             observe {
                 a_waiting_job_tells_its_way_to_the_end,
                 stats_count_the_live_queue,
+                the_horizon_names_no_organization,
                 an_enqueue_wakes_a_listener,
                 a_committed_unit_of_work_wakes_a_listener,
             }

@@ -121,6 +121,19 @@ pub async fn stats_count_the_live_queue(w: World) {
     );
 }
 
+/// `horizon` answers, whoever is at work, and says nothing of any organization (P1).
+pub async fn the_horizon_names_no_organization(w: World) {
+    let tenant = w.organization().await;
+    w.enqueue(&tenant, w.job()).await;
+    let view = w.store.read(&tenant.read).await.unwrap();
+    let lease = w.claim_one().await;
+    let said = format!("{:?}", w.queue.horizon().await.unwrap());
+    for id in [tenant.id.to_string(), lease.reference().job.to_string()] {
+        assert!(!said.contains(&id), "P1: {said}");
+    }
+    drop(view);
+}
+
 /// An enqueue wakes who listens. A hint may be skipped, but not every one.
 pub async fn an_enqueue_wakes_a_listener(w: World) {
     let tenant = w.organization().await;

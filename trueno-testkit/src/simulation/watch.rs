@@ -13,8 +13,8 @@ use trueno_core::error::Result;
 use trueno_core::id::{JobId, LeaseToken, OrganizationId, WorkerSessionId};
 use trueno_core::model::{Concurrency, JobStatus, NewJob, OrganizationLimits, QueueTarget};
 use trueno_core::port::{
-    CancelOutcome, Claim, ClaimRequest, Enqueued, Heartbeat, JobQueue, LeaseRef, QueueStats,
-    ReadView, Recovered, SettleOutcome, Settlement, TenantStore, WaitReason, WakeUps,
+    CancelOutcome, Claim, ClaimRequest, Enqueued, Heartbeat, Horizon, JobQueue, LeaseRef,
+    QueueStats, ReadView, Recovered, SettleOutcome, Settlement, TenantStore, WaitReason, WakeUps,
 };
 
 use crate::fixtures::Tenant;
@@ -297,6 +297,10 @@ impl JobQueue for Watched {
 
     async fn stats(&self) -> Result<QueueStats> {
         self.real.stats().await
+    }
+
+    async fn horizon(&self) -> Result<Option<Horizon>> {
+        self.real.horizon().await
     }
 
     async fn forget_finished(&self, age: Duration, limit: usize) -> Result<u64> {

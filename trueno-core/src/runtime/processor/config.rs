@@ -40,6 +40,9 @@ pub struct ProcessorConfig {
     pub backoff: Backoff,
     /// How long a job that ended is kept, dead ones apart: 30 days by default, for ever where `None`.
     pub retention: Option<Duration>,
+    /// For how long anything may hold the horizon of the queue's tables back before it is warned of,
+    /// every minute: 10 minutes by default. Nobody looks where `None`.
+    pub horizon_limit: Option<Duration>,
 }
 
 impl ProcessorConfig {
@@ -58,6 +61,7 @@ impl ProcessorConfig {
             stop_grace: Duration::from_secs(3),
             backoff: Backoff::default(),
             retention: Some(Duration::from_secs(30 * 24 * 3_600)),
+            horizon_limit: Some(Duration::from_secs(600)),
         }
     }
 
@@ -129,6 +133,13 @@ impl ProcessorConfig {
     #[must_use]
     pub fn with_retention(mut self, age: Option<Duration>) -> Self {
         self.retention = age;
+        self
+    }
+
+    /// With a warning of whoever holds the horizon back for longer than this, or none.
+    #[must_use]
+    pub fn with_horizon_limit(mut self, age: Option<Duration>) -> Self {
+        self.horizon_limit = age;
         self
     }
 

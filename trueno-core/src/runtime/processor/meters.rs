@@ -154,6 +154,7 @@ pub(super) struct Meters {
     recovered: [Counter; 3],
     forgotten: Counter,
     wake_ups: Counter,
+    horizon: Gauge,
 }
 
 impl Meters {
@@ -174,6 +175,7 @@ impl Meters {
                 .map(|outcome| counter!(names::RECOVERED, "outcome" => outcome)),
             forgotten: counter!(names::FORGOTTEN),
             wake_ups: counter!(names::WAKE_UPS),
+            horizon: gauge!(names::HORIZON),
         }
     }
 
@@ -219,6 +221,10 @@ impl Meters {
 
     pub(super) fn forgot(&self, jobs: u64) {
         self.forgotten.increment(jobs);
+    }
+
+    pub(super) fn horizon(&self, age_seconds: f64) {
+        self.horizon.set(age_seconds);
     }
 
     pub(super) fn woken(&self) {

@@ -2,6 +2,7 @@
 
 mod config;
 mod finish;
+mod horizon;
 mod job;
 mod kinds;
 mod meters;
@@ -192,6 +193,9 @@ impl Processor {
         tasks.spawn(upkeep::lapse_exceptions(store, clock, every));
         if let Some(age) = self.config.retention {
             tasks.spawn(upkeep::forget_finished(queue.clone(), age, meters.clone()));
+        }
+        if let Some(limit) = self.config.horizon_limit {
+            tasks.spawn(horizon::guard(queue.clone(), limit, meters.clone()));
         }
         let pause = self.config.poll_interval;
         let listen = upkeep::listen(queue.clone(), hints.clone(), pause, meters.clone());
