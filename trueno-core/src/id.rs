@@ -94,6 +94,9 @@ ids! {
     ExceptionId => "exception";
     /// A schedule of scans.
     ScheduleId => "schedule";
+    /// What ties a request to its log lines, its jobs and theirs. Often made by somebody else: it is no
+    /// proof of anything, and need not be unique.
+    CorrelationId => "correlation";
 }
 
 impl FindingId {

@@ -20,6 +20,10 @@
 //! Rows that change have a `version`, which is their `ETag`: who changes one sends it as `If-Match`,
 //! and is told with 412 where somebody else was faster.
 //!
+//! Each answer has an `x-request-id`: that of the request where it is a UUID, else the trace of its
+//! `traceparent`, else a new one. The request's span has it as `correlation`, and so have the jobs that
+//! it enqueues and their spans.
+//!
 //! Errors are problem details (RFC 9457, `application/problem+json`): `type`, `title`, `status`,
 //! `detail` and `code`, the last one being
 //! [`ErrorKind::code`](trueno_core::error::ErrorKind::code) or `method_not_allowed`.
@@ -47,6 +51,7 @@
 
 mod api;
 mod authenticator;
+mod correlation;
 mod extract;
 mod headers;
 mod loopback;

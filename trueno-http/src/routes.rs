@@ -8,7 +8,7 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 
 use crate::problem::Problem;
-use crate::{HttpState, api, headers, page};
+use crate::{HttpState, api, correlation, headers, page};
 
 /// Bytes of a body at the most: 64 KiB.
 const BODY_LIMIT: usize = 64 * 1_024;
@@ -16,6 +16,7 @@ const BODY_LIMIT: usize = 64 * 1_024;
 /// The control plane. See the [crate's page](crate) for its routes and how to mount it.
 pub fn router(state: HttpState) -> Router {
     let (api, _) = api::routes();
+    let correlate = from_fn_with_state(state.clone(), correlation::correlate);
     pages(&state)
         .route("/style.css", get(style))
         .merge(api)
@@ -23,6 +24,7 @@ pub fn router(state: HttpState) -> Router {
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .layer(map_response(headers::secure))
+        .layer(correlate)
         .with_state(state)
 }
 

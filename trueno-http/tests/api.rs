@@ -491,3 +491,40 @@ async fn a_browser_shows_the_token_once_and_its_cookie_reads_only() {
     let refused = send(&app, basic.body(Body::empty()).unwrap()).await;
     refused.is_problem(401, "token");
 }
+
+/// From the request to its answer, its job, and the lease under which the job runs.
+#[tokio::test]
+async fn a_request_s_id_goes_to_the_job_that_it_enqueues() {
+    const ID: &str = "0af76519-16cd-43dd-8448-eb211c80319c";
+    let world = World::new();
+    let tenant = world.tenant().await;
+    let account = world.account(&tenant, "Production").await;
+    let app = world.router(&tenant);
+    let scans = format!("/v1/accounts/{}/scans", account.id);
+    let request = Request::post(&scans)
+        .header("x-request-id", ID)
+        .body(Body::empty());
+    let answer = send(&app, request.unwrap()).await;
+    assert_eq!(answer.status, StatusCode::ACCEPTED, "{}", answer.body);
+    assert_eq!(answer.headers["x-request-id"], ID);
+    let lease = world.start().await;
+    let correlation = lease.scope().correlation_id().map(|id| id.to_string());
+    assert_eq!(correlation.as_deref(), Some(ID));
+
+    // Also where nothing comes of it; a new id where it has none.
+    let nowhere = |id: &str| {
+        Request::get("/nowhere")
+            .header("x-request-id", id)
+            .body(Body::empty())
+    };
+    let answer = send(&app, nowhere(ID).unwrap()).await;
+    assert_eq!(
+        (answer.status, &answer.headers["x-request-id"]),
+        (StatusCode::NOT_FOUND, &ID.parse().unwrap())
+    );
+    let made = send(&app, nowhere("<script>").unwrap()).await.headers["x-request-id"].clone();
+    assert!(
+        made.to_str().unwrap().parse::<uuid::Uuid>().is_ok(),
+        "{made:?}"
+    );
+}

@@ -1,7 +1,8 @@
 -- Run as @system@, after across.sql. The queue: 0011_queue says how it is kept. What is here belongs to
 -- the closed list of work across organizations that heads across.sql.
 
-drop function if exists claim(uuid, text, text[], int, interval, uuid[]); -- until 10: another answer
+drop function if exists claim(uuid, text, text[], int, interval, uuid[]); -- until 13: another answer
+drop function if exists queue_take(uuid, text, text[], int, uuid[], uuid[], timestamptz); -- until 13: another answer
 drop function if exists session_compact(uuid); -- until 10
 drop function if exists queue_stats(); -- until 10: another answer
 drop function if exists recover_expired(int, bigint, text, uuid[]); -- until 10
@@ -151,7 +152,8 @@ create or replace function queue_take(
 ) returns table (
     organization_id uuid, id uuid, token uuid, kind text, payload_version bigint, payload jsonb,
     failed_attempts bigint, max_attempts bigint, lost_leases bigint, created_at timestamptz,
-    timeout_ms bigint, backoff_base_ms bigint, backoff_cap_ms bigint, expires_at timestamptz
+    timeout_ms bigint, backoff_base_ms bigint, backoff_cap_ms bigint, run_at timestamptz,
+    correlation_id uuid, expires_at timestamptz
 )
 language plpgsql volatile
 -- Without statistics (0009_isolation) the planner thinks that little waits, and would collect and sort
@@ -339,7 +341,7 @@ begin
     )
     select t.organization_id, t.id, t.token, t.kind, t.payload_version, t.payload,
         t.failed_attempts, t.max_attempts, t.lost_leases, t.created_at,
-        t.timeout_ms, t.backoff_base_ms, t.backoff_cap_ms, until
+        t.timeout_ms, t.backoff_base_ms, t.backoff_cap_ms, t.run_at, t.correlation_id, until
     from taken t order by t.nth;
 
     -- Who has more that is due, and has had its share, goes to the back; who has none waits until it
@@ -387,7 +389,8 @@ create or replace function claim(
 ) returns table (
     organization_id uuid, id uuid, token uuid, kind text, payload_version bigint, payload jsonb,
     failed_attempts bigint, max_attempts bigint, lost_leases bigint, created_at timestamptz,
-    timeout_ms bigint, backoff_base_ms bigint, backoff_cap_ms bigint, expires_at timestamptz
+    timeout_ms bigint, backoff_base_ms bigint, backoff_cap_ms bigint, run_at timestamptz,
+    correlation_id uuid, expires_at timestamptz
 )
 language plpgsql volatile security definer
 set enable_bitmapscan = off
@@ -483,7 +486,7 @@ begin
     if taken = 0 and has_left then
         return query select null::uuid, null::uuid, null::uuid, null, null::bigint, null::jsonb,
             null::bigint, null::bigint, null::bigint, null::timestamptz, null::bigint, null::bigint,
-            null::bigint, until;
+            null::bigint, null::timestamptz, null::uuid, until;
     end if;
 end $$;
 
@@ -576,12 +579,13 @@ begin
             organization_id, id, kind, payload_version, payload, dedupe_scope, dedupe_key,
             priority, run_at, max_attempts, failed_attempts, lost_leases, status, cancel_requested,
             created_at, errors, token, concurrency_key, concurrency_limit, timeout_ms, backoff_base_ms,
-            backoff_cap_ms
+            backoff_cap_ms, correlation_id
         ) select
             g.organization_id, g.id, g.kind, g.payload_version, g.payload, g.dedupe_scope,
             g.dedupe_key, g.priority, g.run_at, g.max_attempts, g.failed_attempts, g.lost_leases,
             'succeeded', g.cancel_requested, g.created_at, g.errors, g.token, g.concurrency_key,
-            g.concurrency_limit, g.timeout_ms, g.backoff_base_ms, g.backoff_cap_ms
+            g.concurrency_limit, g.timeout_ms, g.backoff_base_ms, g.backoff_cap_ms,
+            g.correlation_id
         from gone g
     )
     select array_agg(h.nth) into settled from (
@@ -669,14 +673,14 @@ begin
             organization_id, id, kind, payload_version, payload, dedupe_scope, dedupe_key,
             priority, run_at, max_attempts, failed_attempts, lost_leases, status, cancel_requested,
             created_at, errors, token, concurrency_key, concurrency_limit, timeout_ms, backoff_base_ms,
-            backoff_cap_ms
+            backoff_cap_ms, correlation_id
         ) select
             organization_id, id, kind, payload_version, payload, dedupe_scope, dedupe_key,
             priority, run_at, max_attempts, failed_attempts, the.lost, next_status, cancel_requested,
             created_at,
             case when reason is null then errors else with_error(errors, reason, most_errors) end,
             null, concurrency_key, concurrency_limit, timeout_ms,
-            backoff_base_ms, backoff_cap_ms
+            backoff_base_ms, backoff_cap_ms, correlation_id
         from gone;
         the_scan := null;
         update scan s set
@@ -774,11 +778,11 @@ begin
     insert into job (
         organization_id, id, kind, payload_version, payload, dedupe_scope, dedupe_key,
         priority, run_at, max_attempts, status, created_at, errors, concurrency_key,
-        concurrency_limit, timeout_ms, backoff_base_ms, backoff_cap_ms
+        concurrency_limit, timeout_ms, backoff_base_ms, backoff_cap_ms, correlation_id
     ) select
         organization_id, id, kind, payload_version, payload, dedupe_scope, dedupe_key, priority,
         clock_timestamp(), max_attempts, 'queued', created_at, errors, concurrency_key,
-        concurrency_limit, timeout_ms, backoff_base_ms, backoff_cap_ms
+        concurrency_limit, timeout_ms, backoff_base_ms, backoff_cap_ms, correlation_id
     from gone;
     return found;
 end $$;

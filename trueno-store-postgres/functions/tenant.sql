@@ -21,9 +21,10 @@ drop function if exists enqueue(
 create or replace function enqueue(
     the_ids uuid[], the_kinds text[], the_payload_versions bigint[], the_payloads jsonb[],
     the_dedupe_scopes text[], the_dedupe_keys text[], the_dedupe_windows_ms bigint[],
-    the_priorities smallint[], the_run_ats timestamptz[], the_max_attempts bigint[], the_concurrency_keys text[], the_concurrency_limits bigint[],
-    the_timeouts_ms bigint[], the_backoff_bases_ms bigint[], the_backoff_caps_ms bigint[],
-    is_limited boolean
+    the_priorities smallint[], the_run_ats timestamptz[], the_max_attempts bigint[],
+    the_concurrency_keys text[], the_concurrency_limits bigint[], the_timeouts_ms bigint[],
+    the_backoff_bases_ms bigint[], the_backoff_caps_ms bigint[], is_limited boolean,
+    the_correlations uuid[]
 ) returns table (created boolean, job_id uuid)
 language plpgsql volatile
 -- A list as long as the batch is planned alike whatever is in it.
@@ -57,18 +58,19 @@ begin
         insert into job (
             organization_id, id, kind, payload_version, payload, priority, run_at, max_attempts,
             status, created_at, concurrency_key, concurrency_limit, timeout_ms, backoff_base_ms,
-            backoff_cap_ms
+            backoff_cap_ms, correlation_id
         )
             select organization, n.id, n.kind, n.payload_version, n.payload, n.priority,
                 coalesce(n.run_at, moment), n.max_attempts, 'queued', moment, n.concurrency_key,
-                n.concurrency_limit, n.timeout_ms, n.backoff_base_ms, n.backoff_cap_ms
+                n.concurrency_limit, n.timeout_ms, n.backoff_base_ms, n.backoff_cap_ms,
+                n.correlation_id
             from unnest(
                 the_ids, the_kinds, the_payload_versions, the_payloads, the_priorities, the_run_ats,
                 the_max_attempts, the_concurrency_keys, the_concurrency_limits, the_timeouts_ms,
-                the_backoff_bases_ms, the_backoff_caps_ms
+                the_backoff_bases_ms, the_backoff_caps_ms, the_correlations
             ) as n (
                 id, kind, payload_version, payload, priority, run_at, max_attempts, concurrency_key,
-                concurrency_limit, timeout_ms, backoff_base_ms, backoff_cap_ms
+                concurrency_limit, timeout_ms, backoff_base_ms, backoff_cap_ms, correlation_id
             )
             on conflict (organization_id, id) do nothing;
         get diagnostics inserted = row_count;
@@ -90,15 +92,17 @@ begin
         while job_id is null loop
             insert into job (
                 organization_id, id, kind, payload_version, payload, dedupe_scope, dedupe_key,
-                priority, run_at, max_attempts, status, created_at, concurrency_key, concurrency_limit, timeout_ms,
-                backoff_base_ms, backoff_cap_ms
+                priority, run_at, max_attempts, status, created_at, concurrency_key,
+                concurrency_limit, timeout_ms, backoff_base_ms, backoff_cap_ms, correlation_id
             ) values (
                 organization, the_ids[i], the_kinds[i], the_payload_versions[i], the_payloads[i],
                 the_dedupe_scopes[i], the_dedupe_keys[i], the_priorities[i],
-                coalesce(the_run_ats[i], moment), the_max_attempts[i], 'queued', moment, the_concurrency_keys[i],
+                coalesce(the_run_ats[i], moment), the_max_attempts[i], 'queued', moment,
+                the_concurrency_keys[i],
                 the_concurrency_limits[i], the_timeouts_ms[i], the_backoff_bases_ms[i],
-                the_backoff_caps_ms[i]
-            ) on conflict (organization_id, dedupe_scope, dedupe_key) where dedupe_key is not null do nothing
+                the_backoff_caps_ms[i], the_correlations[i]
+            ) on conflict (organization_id, dedupe_scope, dedupe_key)
+                where dedupe_key is not null do nothing
             returning job.id into job_id;
             created := job_id is not null;
             if not created then
@@ -234,14 +238,14 @@ $$;
 revoke all on function
     enqueue(
         uuid[], text[], bigint[], jsonb[], text[], text[], bigint[], smallint[], timestamptz[],
-        bigint[], text[], bigint[], bigint[], bigint[], bigint[], boolean
+        bigint[], text[], bigint[], bigint[], bigint[], bigint[], boolean, uuid[]
     ),
     end_looks(uuid, uuid, text[], text[], boolean[]), with_error(jsonb, text, int)
     from public, "@system@", "@app@", "@processor@", "@sequencer@";
 grant execute on function
     enqueue(
         uuid[], text[], bigint[], jsonb[], text[], text[], bigint[], smallint[], timestamptz[],
-        bigint[], text[], bigint[], bigint[], bigint[], bigint[], boolean
+        bigint[], text[], bigint[], bigint[], bigint[], bigint[], boolean, uuid[]
     )
     to "@app@", "@processor@";
 grant execute on function end_looks(uuid, uuid, text[], text[], boolean[]) to "@processor@";

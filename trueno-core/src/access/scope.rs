@@ -2,7 +2,7 @@
 
 use super::{Action, allows};
 use crate::error::{Error, ErrorKind, Result};
-use crate::id::{OrganizationId, UserId};
+use crate::id::{CorrelationId, OrganizationId, UserId};
 use crate::model::{Actor, Role};
 use crate::port::LeaseRef;
 
@@ -30,6 +30,7 @@ pub enum Authority {
 pub struct OrgScope {
     organization: OrganizationId,
     authority: Authority,
+    correlation: Option<CorrelationId>,
 }
 
 impl OrgScope {
@@ -42,6 +43,7 @@ impl OrgScope {
         Self {
             organization,
             authority: Authority::Member { user, role, action },
+            correlation: None,
         }
     }
 
@@ -49,6 +51,7 @@ impl OrgScope {
         Self {
             organization: lease.organization,
             authority: Authority::Lease(lease),
+            correlation: None,
         }
     }
 
@@ -56,6 +59,20 @@ impl OrgScope {
     #[must_use]
     pub const fn organization(&self) -> OrganizationId {
         self.organization
+    }
+
+    /// The same right, exercised on account of this. It allows nothing and proves nothing: jobs and log
+    /// lines have it, so that what belongs together is found.
+    #[must_use]
+    pub const fn with_correlation_id(mut self, id: CorrelationId) -> Self {
+        self.correlation = Some(id);
+        self
+    }
+
+    /// What it is exercised on account of, where somebody said.
+    #[must_use]
+    pub const fn correlation_id(&self) -> Option<CorrelationId> {
+        self.correlation
     }
 
     /// By what right.

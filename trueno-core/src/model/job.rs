@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::limits::JSON_DEPTH;
 use super::{Concurrency, Dedupe, PRIORITIES};
 use crate::error::{Error, ErrorKind, Result};
-use crate::id::{JobId, OrganizationId};
+use crate::id::{CorrelationId, JobId, OrganizationId};
 use crate::retry::Backoff;
 use crate::text::{json_without_nul, text_enum};
 
@@ -204,6 +204,9 @@ pub struct NewJob {
     pub timeout: Option<Duration>,
     /// The wait between its attempts: its worker's where `None`.
     pub backoff: Option<Backoff>,
+    /// What it is enqueued on account of: a request, or the job that it follows. The services of
+    /// [`runtime`](crate::runtime) take their scope's.
+    pub correlation_id: Option<CorrelationId>,
 }
 
 impl NewJob {
@@ -225,6 +228,7 @@ impl NewJob {
             concurrency: None,
             timeout: None,
             backoff: None,
+            correlation_id: None,
         })
     }
 
@@ -298,6 +302,13 @@ impl NewJob {
         check_backoff(&backoff)?;
         self.backoff = Some(backoff);
         Ok(self)
+    }
+
+    /// On account of this.
+    #[must_use]
+    pub fn with_correlation_id(mut self, id: CorrelationId) -> Self {
+        self.correlation_id = Some(id);
+        self
     }
 
     /// Checks the rules of the constructors once more: the fields are public, so every queue asks
@@ -412,6 +423,8 @@ pub struct Job {
     pub priority: i16,
     /// What it may not run beside.
     pub concurrency: Option<Concurrency>,
+    /// What it was enqueued on account of, where somebody said.
+    pub correlation_id: Option<CorrelationId>,
     /// Leases that were lost while it ran.
     pub lost_leases: u32,
     /// A cancellation was asked for, and the worker has not ended yet.

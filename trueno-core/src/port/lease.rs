@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::{ClaimRequest, JobQueue};
 use crate::access::OrgScope;
 use crate::error::Result;
-use crate::id::{JobId, LeaseToken, OrganizationId, WorkerSessionId};
+use crate::id::{CorrelationId, JobId, LeaseToken, OrganizationId, WorkerSessionId};
 use crate::model::{JobKind, JobPayload};
 use crate::retry::Backoff;
 
@@ -43,10 +43,24 @@ pub struct Claim {
     pub timeout: Option<Duration>,
     /// The wait between attempts, where the job says.
     pub backoff: Option<Backoff>,
+    /// What the job was enqueued on account of, where somebody said.
+    pub correlation_id: Option<CorrelationId>,
     /// When the job was enqueued.
     pub enqueued_at: Timestamp,
+    /// When this attempt was due at the earliest: the job's run-at, or the end of its backoff.
+    pub run_at: Timestamp,
     /// When the session's leases run out unless it sends a heartbeat, by the store's clock.
     pub expires_at: Timestamp,
+}
+
+impl Claim {
+    /// What everything that the job does is on account of: what the job was enqueued on account of, or
+    /// the job itself.
+    #[must_use]
+    pub fn correlation(&self) -> CorrelationId {
+        let own = CorrelationId::from_uuid(self.lease.job.as_uuid());
+        self.correlation_id.unwrap_or(own)
+    }
 }
 
 /// A held lease: the right to work on one job of one organization, for as long as it is held.
@@ -61,7 +75,7 @@ pub struct Lease {
 impl Lease {
     fn new(claim: Claim) -> Self {
         Self {
-            scope: OrgScope::lease(claim.lease),
+            scope: OrgScope::lease(claim.lease).with_correlation_id(claim.correlation()),
             claim,
         }
     }

@@ -58,7 +58,7 @@ fn stopped() -> Error {
 pub struct Completion {
     /// How its scan ends, where it runs one.
     pub scan: Option<ScanEvent>,
-    /// Jobs that follow it.
+    /// Jobs that follow it, on account of what it was enqueued for where they do not say.
     pub next: Vec<NewJob>,
     /// The audit event of its end. Where it has none and the store has to be told of something else,
     /// the event is `job.succeeded`.

@@ -8,7 +8,7 @@
 //! | `trueno_claims_total` | counter | `outcome` | Claims that were answered, by what they brought: `jobs`, `empty`, `session_over` or `error`. |
 //! | `trueno_claim_duration_seconds` | histogram | – | How long a claim took to be answered. |
 //! | `trueno_jobs_claimed_total` | counter | `kind` | Attempts that began. |
-//! | `trueno_job_wait_seconds` | histogram | `kind` | From a job's enqueueing until an attempt began, by the store's clock and to within the claim's round trip: of jobs of which no attempt failed and no lease was lost before. |
+//! | `trueno_job_wait_seconds` | histogram | `kind` | From when an attempt was due (its job's enqueueing or run-at, the end of its backoff) until it began, by the store's clock and to within the claim's round trip. Not of jobs that lost a lease before. |
 //! | `trueno_job_duration_seconds` | histogram | `kind` | How long the handler of an attempt ran. |
 //! | `trueno_jobs_ended_total` | counter | `kind`, `outcome` | Attempts that ended, by what became of the job: `succeeded`, `retried`, `dead`, `cancelled`, `returned`, or `lease_lost` where another worker takes over. |
 //! | `trueno_job_failures_total` | counter | `kind`, `outcome` | Attempts that failed, by how: `error`, `panicked`, `timed_out`, `unresponsive` (it was asked to stop and did not) or `refused` (its success broke a rule). |
@@ -72,7 +72,7 @@ pub fn describe() {
     describe_histogram!(
         WAIT,
         Unit::Seconds,
-        "From a job's enqueueing until an attempt began that no failed attempt or lost lease came before."
+        "From when an attempt was due (its job's enqueueing or run-at, the end of its backoff) until it began."
     );
     describe_histogram!(
         DURATION,

@@ -16,6 +16,7 @@ mod metrics;
 mod payloads;
 mod settling;
 mod settling_faults;
+mod spans;
 mod watched;
 mod watching;
 mod world;

@@ -7,7 +7,7 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use trueno_core::access::{Action, OrgScope, authorize};
 use trueno_core::error::{Error, Result};
-use trueno_core::id::OrganizationId;
+use trueno_core::id::{CorrelationId, OrganizationId};
 use trueno_core::port::{ReadView, TenantStore};
 
 use super::credentials;
@@ -82,7 +82,12 @@ pub(crate) async fn scope(parts: &Parts, state: &HttpState, action: Action) -> R
         .authenticate(&credentials(parts))
         .await?;
     let organization = organization(parts)?;
-    authorize(state.store.as_ref(), &identity, organization, action).await
+    let scope = authorize(state.store.as_ref(), &identity, organization, action).await?;
+    let correlation = parts.extensions.get::<CorrelationId>().copied();
+    Ok(match correlation {
+        Some(id) => scope.with_correlation_id(id),
+        None => scope,
+    })
 }
 
 fn organization(parts: &Parts) -> Result<Option<OrganizationId>> {

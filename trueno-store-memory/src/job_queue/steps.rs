@@ -51,6 +51,7 @@ impl Draft {
             concurrency: new.concurrency,
             timeout: new.timeout,
             backoff: new.backoff,
+            correlation_id: new.correlation_id,
             enqueued_at: now,
         };
         if let Some(key) = spec.dedupe_key() {
@@ -106,7 +107,9 @@ impl Draft {
             lost_leases: row.state.lost_leases,
             timeout: row.spec.timeout,
             backoff: row.spec.backoff,
+            correlation_id: row.spec.correlation_id,
             enqueued_at: row.spec.enqueued_at,
+            run_at: row.state.run_at,
             expires_at,
         };
         self.jobs.put(lease.job, row);
@@ -286,6 +289,7 @@ impl Draft {
             max_attempts: row.state.max_attempts,
             priority: row.spec.priority,
             concurrency: row.spec.concurrency.clone(),
+            correlation_id: row.spec.correlation_id,
             lost_leases: row.state.lost_leases,
             cancel_requested: row.state.cancel_requested && !row.state.status.is_terminal(),
             run_at: row.state.run_at,

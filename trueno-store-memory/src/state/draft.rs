@@ -9,8 +9,8 @@ use jiff::Timestamp;
 use serde_json::Value;
 use trueno_core::error::{Error, ErrorKind, Result};
 use trueno_core::id::{
-    AuditEventId, CloudAccountId, CommentId, ExceptionId, FindingId, JobId, OrganizationId, ScanId,
-    ScheduleId, UserId, WorkerSessionId,
+    AuditEventId, CloudAccountId, CommentId, CorrelationId, ExceptionId, FindingId, JobId,
+    OrganizationId, ScanId, ScheduleId, UserId, WorkerSessionId,
 };
 use trueno_core::model::{
     AuditEvent, CloudAccount, Comment, Concurrency, Coverage, Dedupe, Exception, Finding,
@@ -32,6 +32,7 @@ pub(crate) struct JobSpec {
     pub(crate) concurrency: Option<Concurrency>,
     pub(crate) timeout: Option<Duration>,
     pub(crate) backoff: Option<Backoff>,
+    pub(crate) correlation_id: Option<CorrelationId>,
     pub(crate) enqueued_at: Timestamp,
 }
 

@@ -108,7 +108,9 @@ fn decode(row: &PgRow, job: JobId, session: WorkerSessionId) -> Result<Claim> {
             (Some(base), Some(cap)) => Some(Backoff::new(base, cap)),
             _ => None,
         },
+        correlation_id: row.id_opt("correlation_id")?,
         enqueued_at: row.time("created_at")?,
+        run_at: row.time("run_at")?,
         expires_at: row.time("expires_at")?,
     })
 }

@@ -39,11 +39,11 @@ impl Migration {
 }
 
 /// The schema version that this program was written for.
-pub(crate) const LATEST: u32 = 14;
+pub(crate) const LATEST: u32 = 15;
 
 /// The oldest program, by its schema version, that still works on [`LATEST`]: raised when a
 /// migration takes something away that older programs use.
-pub(crate) const OLDEST_BINARY: u32 = 14;
+pub(crate) const OLDEST_BINARY: u32 = 15;
 
 macro_rules! migrations {
     ($($version:literal $name:literal as $runs_as:ident;)*) => {
@@ -73,6 +73,7 @@ migrations! {
     12 "0012_scheduler" as Owner;
     13 "0013_member_version" as Owner;
     14 "0014_history" as Owner;
+    15 "0015_correlation" as Owner;
 }
 
 macro_rules! functions {

@@ -68,7 +68,7 @@ macro_rules! live {
     () => {
         "select organization_id, id, kind, status, failed_attempts, max_attempts, lost_leases,
             cancel_requested, run_at, created_at, null::timestamptz as finished_at, errors,
-            null::jsonb as result, priority, concurrency_key, concurrency_limit
+            null::jsonb as result, priority, concurrency_key, concurrency_limit, correlation_id
          from job where organization_id = "
     };
 }
@@ -78,7 +78,7 @@ macro_rules! finished {
     () => {
         "select organization_id, id, kind, status, failed_attempts, max_attempts, lost_leases,
             cancel_requested, run_at, created_at, finished_at, errors, result, priority,
-            concurrency_key, concurrency_limit
+            concurrency_key, concurrency_limit, correlation_id
          from job_history where organization_id = "
     };
 }
@@ -150,6 +150,7 @@ fn decode(row: &PgRow) -> Result<Job> {
         max_attempts: row.count("max_attempts")?,
         priority: row.try_get("priority").map_err(error::statement)?,
         concurrency: concurrency(row)?,
+        correlation_id: row.id_opt("correlation_id")?,
         lost_leases: row.count("lost_leases")?,
         cancel_requested: row.flag("cancel_requested")?,
         run_at: row.time("run_at")?,
@@ -194,7 +195,8 @@ pub(crate) async fn enqueue(tx: &mut Tx, jobs: Vec<NewJob>, quota: Quota) -> Res
     };
     let query = tx.query(
         "select created, job_id
-         from enqueue($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
+         from enqueue($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16,
+            $17)",
     );
     let rows = query
         .bind(column(&jobs, |job| job.id.as_uuid()))
@@ -220,6 +222,9 @@ pub(crate) async fn enqueue(tx: &mut Tx, jobs: Vec<NewJob>, quota: Quota) -> Res
         .bind(waits(Backoff::base))
         .bind(waits(Backoff::cap))
         .bind(quota == Quota::Held)
+        .bind(column(&jobs, |job| {
+            job.correlation_id.map(|id| id.as_uuid())
+        }))
         .fetch_all(tx.connection())
         .await
         .map_err(|source| match error::code(&source).as_deref() {
@@ -365,12 +370,13 @@ async fn bury(
             organization_id, id, kind, payload_version, payload, dedupe_scope, dedupe_key,
             priority, run_at, max_attempts, failed_attempts, lost_leases, status, cancel_requested, created_at,
             errors, token, concurrency_key, concurrency_limit, timeout_ms, backoff_base_ms,
-            backoff_cap_ms, result
+            backoff_cap_ms, result, correlation_id
          ) select
             organization_id, id, kind, payload_version, payload, dedupe_scope, dedupe_key,
             priority, run_at, max_attempts, $3, lost_leases, $4, cancel_requested, created_at,
             case when $5::text is null then errors else with_error(errors, $5, $6) end,
-            token, concurrency_key, concurrency_limit, timeout_ms, backoff_base_ms, backoff_cap_ms, $7
+            token, concurrency_key, concurrency_limit, timeout_ms, backoff_base_ms, backoff_cap_ms, $7,
+            correlation_id
          from gone",
     );
     query

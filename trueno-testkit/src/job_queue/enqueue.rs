@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use trueno_core::error::ErrorKind;
+use trueno_core::id::CorrelationId;
 use trueno_core::model::{
     Concurrency, Dedupe, DedupeScope, EventDraft, JobPayload, JobStatus, NewJob,
 };
@@ -430,4 +431,68 @@ fn failed(retryable: bool, retry_after: Duration) -> JobOutcome {
         retryable,
         retry_after,
     }
+}
+
+/// What a job was enqueued on account of comes with each claim, and stays with it in history and once it
+/// begins anew. Each attempt is due when the store says.
+pub async fn a_correlation_stays_with_its_job(w: World) {
+    let tenant = w.organization().await;
+    let (id, other): (CorrelationId, CorrelationId) = (w.id(), w.id());
+    let named = w
+        .job()
+        .with_correlation_id(id)
+        .with_max_attempts(1)
+        .unwrap();
+    let job = w.enqueue(&tenant, named).await;
+    let lease = w.claim_one().await;
+    assert_eq!(lease.claim().correlation_id, Some(id));
+    assert_eq!(lease.scope().correlation_id(), Some(id));
+    let claim = lease.claim();
+    assert_eq!(claim.run_at, claim.enqueued_at, "due at once");
+    let read = async |job| w.read_job(&tenant, job).await.correlation_id;
+    assert_eq!(read(job).await, Some(id), "while it is live");
+    w.settle(lease.reference(), failed(false, Duration::ZERO))
+        .await;
+    assert_eq!(read(job).await, Some(id), "in history");
+    let redriven = trueno_core::runtime::jobs::redrive(&*w.store, &tenant.scan, job).await;
+    assert_eq!(redriven.unwrap().correlation_id, Some(id), "begun anew");
+    let lease = w.claim_one().await;
+    w.settle(lease.reference(), JobOutcome::Succeeded).await;
+    assert_eq!(read(job).await, Some(id), "settled");
+
+    // Also one with a dedupe key, in a unit of work, that is lost, and that is followed by another.
+    let keyed = w
+        .job()
+        .with_correlation_id(other)
+        .with_dedupe_key("one")
+        .unwrap();
+    let keyed_id = keyed.id;
+    w.change(&tenant.scan, async |unit| unit.enqueue(vec![keyed]).await)
+        .await
+        .unwrap();
+    w.claim_one().await;
+    w.advance(Duration::from_secs(31)).await;
+    w.queue.recover_expired(10).await.unwrap();
+    let lease = w.claim_one().await;
+    assert_eq!(
+        lease.claim().correlation_id,
+        Some(other),
+        "after a lost lease"
+    );
+    let (next, plain) = (w.job().with_correlation_id(id), w.job());
+    let (next_id, plain_id) = (next.id, plain.id);
+    let done = FinishOutcome::new(JobOutcome::Succeeded).with_next(vec![next, plain]);
+    let event = EventDraft::new("work.done", "job", keyed_id);
+    w.store.finish(&lease, done, event).await.unwrap();
+    assert_eq!(read(keyed_id).await, Some(other), "finished");
+    assert_eq!(
+        read(next_id).await,
+        Some(id),
+        "what follows says for itself"
+    );
+    assert_eq!(read(plain_id).await, None, "or nothing");
+    let own = w.claim(10).await;
+    let own = own.iter().find(|lease| lease.claim().lease.job == plain_id);
+    let own = own.expect("it is due").claim().correlation();
+    assert_eq!(own.as_uuid(), plain_id.as_uuid(), "a job begins a chain");
 }

@@ -78,6 +78,7 @@ macro_rules! for_each_job_queue_case {
                 enqueue_answers_in_order,
                 a_claimed_job_is_what_was_enqueued,
                 timeout_and_backoff_arrive_with_each_claim,
+                a_correlation_stays_with_its_job,
                 a_batch_is_enqueued_as_a_whole_or_not_at_all,
                 a_job_id_in_use_is_refused,
                 a_dedupe_key_stands_for_the_live_job,

@@ -14,7 +14,6 @@ use super::meters::{End, Failure, KindMeters};
 use super::session::{JobControl, Place, StopReason};
 use super::settler::Success;
 use crate::error::{ErrorKind, Result};
-use crate::id::JobId;
 use crate::model::EventDraft;
 use crate::port::{Claim, FinishOutcome, JobOutcome, Lease};
 use crate::runtime::{Completion, JobContext, JobHandler, JobMiddleware, Next};
@@ -148,7 +147,7 @@ impl JobRunner {
         }
         match (ended, reason) {
             // What is done is done, whoever asked to stop meanwhile.
-            (Ended::Answered(Ok(completion)), _) => succeeded(job, completion),
+            (Ended::Answered(Ok(completion)), _) => succeeded(lease, completion),
             (_, Some(StopReason::Cancelled)) => finish(
                 JobOutcome::Cancelled,
                 EventDraft::new("job.cancelled", "job", job),
@@ -188,10 +187,15 @@ pub(super) fn span(claim: &Claim) -> Span {
         organization = %claim.lease.organization,
         kind = %claim.kind,
         attempt = claim.failed_attempts + 1,
+        correlation = %claim.correlation(),
     )
 }
 
-fn succeeded(job: JobId, completion: Completion) -> Verdict {
+fn succeeded(lease: &Lease, mut completion: Completion) -> Verdict {
+    let (job, correlation) = (lease.reference().job, lease.claim().correlation());
+    for next in &mut completion.next {
+        next.correlation_id.get_or_insert(correlation);
+    }
     if !completion.has_effects() {
         return Verdict::Settle;
     }

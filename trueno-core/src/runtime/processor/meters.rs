@@ -113,12 +113,12 @@ impl KindMeters {
     pub(super) fn began(&self, claim: &Claim, lease_for: Duration, since_claimed: Duration) {
         self.claimed.increment(1);
         self.running.increment(1.0);
-        if claim.failed_attempts > 0 || claim.lost_leases > 0 {
+        if claim.lost_leases > 0 {
             return;
         }
         // By the store's clock alone: its leases last from the moment of the claim.
         let claimed_at = claim.expires_at - lease_for;
-        let waited = claimed_at.duration_since(claim.enqueued_at);
+        let waited = claimed_at.duration_since(claim.run_at.max(claim.enqueued_at));
         let waited = Duration::try_from(waited).unwrap_or_default();
         self.wait.record(waited + since_claimed);
     }

@@ -121,8 +121,9 @@ pub(in crate::runtime) async fn request_as(
         let message = format!("the account is {status}; verify the connection before a scan");
         return Err(Error::new(ErrorKind::InvalidTransition, message));
     }
-    let job = scan_job(requested.job, &wanted.job_kind, requested.scan, account)?
+    let mut job = scan_job(requested.job, &wanted.job_kind, requested.scan, account)?
         .with_dedupe_key(&account.to_string())?;
+    job.correlation_id = scope.correlation_id();
     if let [Enqueued::Duplicate(_)] = work.enqueue(vec![job]).await?.as_slice() {
         work.rollback().await?;
         let message = "a scan of this account is queued or running; wait for it, or cancel it";

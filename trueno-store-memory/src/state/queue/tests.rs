@@ -165,6 +165,7 @@ impl Model {
                     concurrency,
                     timeout: None,
                     backoff: None,
+                    correlation_id: None,
                     enqueued_at: self.now,
                 };
                 let run_at = self.now + Duration::from_secs(60 * wait);
