@@ -27,7 +27,8 @@
 //!
 //! Durations are in seconds. Counters count since the process began. Labels are the kind of the job and
 //! an outcome, nothing else: which organization it was is in spans and history, never here (P1, and
-//! because each value of a label is one more series). The gauges of the whole queue are the same in
+//! because each value of a label is one more series). Kinds are few, then, and named in the program; not
+//! one for each row. The gauges of the whole queue are the same in
 //! every process that is asked: take the largest, not the sum.
 
 use metrics::{Unit, describe_counter, describe_gauge, describe_histogram, gauge};
