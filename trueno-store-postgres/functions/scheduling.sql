@@ -50,6 +50,7 @@ create or replace function fire_schedule(
 ) returns text
 language plpgsql volatile security definer
 set lock_timeout = '2s'
+set enable_seqscan = off
 set search_path = pg_catalog, "@schema@", pg_temp as $$
 declare
     -- What a trigger or an index may not have got wrong is read from the schedule itself.
