@@ -180,6 +180,11 @@ impl Notes {
         self.line(what, &shown);
     }
 
+    /// A proof in which this is never given proves nothing of it.
+    pub(super) fn wants(&mut self, what: &'static str) {
+        self.answers.entry(what).or_default();
+    }
+
     /// Takes down what was answered, as it is to be shown.
     pub(super) fn given(&mut self, what: &'static str, shown: &Value) {
         self.answers.entry(what).or_default().given += 1;

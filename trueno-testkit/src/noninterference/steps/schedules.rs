@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
+use serde_json::json;
 use trueno_core::access::Action;
 use trueno_core::id::ScheduleId;
-use trueno_core::model::{CronExpression, MissedTicks, NewSchedule, ScanKind, ScheduleStatus};
+use trueno_core::model::{
+    Actor, CronExpression, MissedTicks, NewSchedule, ScanKind, ScheduleStatus,
+};
 use trueno_core::port::{PageRequest, ScanFilter};
 
 use super::{Life, Stage};
@@ -78,8 +81,11 @@ impl Life {
         let Some((_, scans)) = fired.await else {
             return;
         };
+        self.notes.wants("ran_by_schedule");
         for scan in scans {
-            if !self.scans.contains(&scan.id) {
+            let by_schedule = matches!(scan.requested_by, Actor::Schedule { .. });
+            if by_schedule && !self.scans.contains(&scan.id) {
+                self.notes.given("ran_by_schedule", &json!(scan.id));
                 self.scans.push(scan.id);
                 self.jobs.push(scan.job);
             }
