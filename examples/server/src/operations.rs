@@ -81,7 +81,6 @@ async fn scrape(State(exporter): State<Exporter>) -> impl IntoResponse {
 
 /// The probes of a processor: `GET /healthz` is 200 while it is live, and otherwise 503: restart it.
 /// `GET /readyz` is 200 while it takes jobs.
-#[must_use]
 pub fn probes(status: ProcessorStatus) -> Router {
     let live = status.clone();
     Router::new()
