@@ -59,6 +59,9 @@ pub(crate) fn check(
 ) -> Broken {
     let mut broken = Broken::default();
     let mut followers: BTreeMap<Uuid, u64> = BTreeMap::new();
+    for first in &facts.followed_by_live {
+        *followers.entry(*first).or_default() += 1;
+    }
     for (id, ended) in &facts.ended {
         if facts.live.contains_key(id) {
             broken.doubled.push(format!("{id} has ended and is live"));

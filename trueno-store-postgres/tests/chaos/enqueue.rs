@@ -21,6 +21,21 @@ use crate::work::{EFFECTS, Known, PLAIN, SCAN, Work, key};
 /// Of so many jobs, one runs a scan.
 pub(crate) const SCAN_EVERY: u32 = 50;
 
+/// More live jobs than this are enough to keep every worker busy and every cap reached: what the test
+/// counts all the while grows with them.
+const ENOUGH: u32 = 600;
+
+/// What the enqueuer shares with the storm.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Pace {
+    /// How many jobs may have been enqueued by now.
+    pub(crate) allowed: Arc<AtomicU32>,
+    /// How many were.
+    pub(crate) taken: Arc<AtomicU32>,
+    /// How many have not ended.
+    pub(crate) live: Arc<AtomicU32>,
+}
+
 /// How an organization's jobs are drawn, and what holds them back.
 #[derive(Clone, Debug)]
 pub(crate) struct Customer {
@@ -54,19 +69,21 @@ pub(crate) struct Enqueuer {
 }
 
 impl Enqueuer {
-    /// Enqueues `jobs`, and at no time more than `allowed` of them.
-    pub(crate) async fn run(mut self, jobs: u32, allowed: Arc<AtomicU32>) -> Taken {
+    /// Enqueues `jobs`, no faster than it may and not while enough of them wait.
+    pub(crate) async fn run(mut self, jobs: u32, pace: Pace) -> Taken {
         let mut taken = Taken::default();
         loop {
             let count = u32::try_from(taken.jobs.len()).unwrap();
-            let room = allowed
+            pace.taken.store(count, Ordering::Relaxed);
+            let room = pace
+                .allowed
                 .load(Ordering::Relaxed)
                 .min(jobs)
                 .saturating_sub(count);
             if count == jobs {
                 return taken;
             }
-            if room == 0 {
+            if room == 0 || pace.live.load(Ordering::Relaxed) > ENOUGH {
                 tokio::time::sleep(Duration::from_millis(10)).await;
                 continue;
             }

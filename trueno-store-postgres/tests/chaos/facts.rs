@@ -27,6 +27,8 @@ pub(crate) struct Facts {
     pub(crate) ended: BTreeMap<Uuid, Ended>,
     /// Jobs that have not ended, and their status.
     pub(crate) live: BTreeMap<Uuid, String>,
+    /// The jobs that those follow.
+    pub(crate) followed_by_live: Vec<Uuid>,
     /// The tokens that each job was claimed under, in their order.
     pub(crate) claims: BTreeMap<Uuid, Vec<Uuid>>,
     /// The tokens that the effects of each job were committed under.
@@ -57,6 +59,13 @@ impl Facts {
         Self {
             ended: ended(admin).await,
             live: map(admin, "select id, status from trueno.job").await,
+            followed_by_live: sqlx::query_scalar(
+                "select (payload->>'follows')::uuid from trueno.job
+                 where payload->>'follows' is not null",
+            )
+            .fetch_all(&mut *admin)
+            .await
+            .unwrap(),
             claims: lists(
                 admin,
                 "select job_id, token from chaos.claim order by position",

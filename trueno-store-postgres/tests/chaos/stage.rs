@@ -1,8 +1,6 @@
 //! What the storm goes over: a server of its own, organizations with caps, and their jobs.
 
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
 
 use sqlx::postgres::PgConnectOptions;
 use tokio::task::JoinHandle;
@@ -11,7 +9,7 @@ use trueno_core::model::OrganizationLimits;
 use trueno_store_postgres::{PostgresConfig, PostgresStore};
 use trueno_testkit::fixtures::World;
 
-use crate::enqueue::{Customer, Enqueuer, SCAN_EVERY, Taken};
+use crate::enqueue::{Customer, Enqueuer, Pace, SCAN_EVERY, Taken};
 use crate::plan::{Counts, random};
 use crate::proxy::Proxy;
 use crate::server::Server;
@@ -128,12 +126,12 @@ impl Stage {
         refused.map(str::to_owned).collect()
     }
 
-    /// Begins to enqueue, through the proxy, no more than `allowed` jobs at any time.
+    /// Begins to enqueue, through the proxy.
     pub(crate) async fn enqueue(
         &self,
         counts: &Counts,
         seed: u64,
-        allowed: Arc<AtomicU32>,
+        pace: Pace,
     ) -> JoinHandle<Taken> {
         let mut accounts = Vec::new();
         for nth in 0..(counts.jobs / SCAN_EVERY) as usize {
@@ -157,7 +155,7 @@ impl Stage {
             random: random(seed, 2),
             ids: IdSource::random(),
         };
-        tokio::spawn(enqueuer.run(counts.jobs, allowed))
+        tokio::spawn(enqueuer.run(counts.jobs, pace))
     }
 }
 

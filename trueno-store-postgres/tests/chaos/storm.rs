@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rand::RngExt as _;
@@ -14,13 +14,14 @@ use trueno_core::port::Recovered;
 use uuid::Uuid;
 
 use crate::crew::Crew;
+use crate::enqueue::Pace;
 use crate::plan::{Counts, Fault, LEASE, faults, random};
 use crate::stage::Stage;
 use crate::verdict::Run;
 use crate::watch::{Seen, ask, look};
 
-/// What has not ended so long after the last fault never will.
-const PATIENCE: Duration = Duration::from_secs(180);
+/// Where nothing is enqueued, or nothing ends once the faults are over, for so long, it never will be.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Whoever was stopped, and the tokens of the leases that ran out meanwhile.
 type Pauses = JoinSet<(String, Vec<Uuid>)>;
@@ -36,10 +37,10 @@ struct Storm {
 pub(crate) async fn run(counts: &Counts, seed: u64) -> Value {
     let stage = Stage::set(seed).await;
     let (plan, mut times) = (faults(counts, seed), random(seed, 3));
-    let allowed = Arc::new(AtomicU32::new(0));
-    let enqueuer = stage.enqueue(counts, seed, allowed.clone()).await;
+    let pace = Pace::default();
+    let enqueuer = stage.enqueue(counts, seed, pace.clone()).await;
     let over = Arc::new(AtomicBool::new(false));
-    let looks = tokio::spawn(look(stage.direct.clone(), over.clone()));
+    let looks = tokio::spawn(look(stage.direct.clone(), pace.live.clone(), over.clone()));
     let crew = Crew::start(stage.url.clone(), stage.workers_log(), random(seed, 1));
     let mut storm = Storm {
         stage,
@@ -51,9 +52,11 @@ pub(crate) async fn run(counts: &Counts, seed: u64) -> Value {
     let begun = Instant::now();
     let all = u32::try_from(plan.len()).unwrap();
     for (nth, (gap, fault)) in (1..).zip(plan) {
-        // Jobs come for as long as faults do.
-        allowed.store(counts.jobs * nth / (all + 1), Ordering::Relaxed);
+        // Jobs come for as long as faults do, and faults wait for jobs.
+        let jobs = counts.jobs * nth / (all + 1);
+        pace.allowed.store(jobs, Ordering::Relaxed);
         storm.wait(gap).await;
+        storm.wait_for(jobs, &pace).await;
         let down = Duration::from_millis(times.random_range(0..600));
         storm.strike(fault, down).await;
     }
@@ -62,7 +65,7 @@ pub(crate) async fn run(counts: &Counts, seed: u64) -> Value {
     }
     storm.stage.proxy.calm();
     let last = Instant::now();
-    allowed.store(counts.jobs, Ordering::Relaxed);
+    pace.allowed.store(counts.jobs, Ordering::Relaxed);
     let taken = enqueuer.await.unwrap();
     let is_calm = storm.calm().await;
     let (recovery, took) = (last.elapsed(), begun.elapsed());
@@ -107,6 +110,15 @@ impl Storm {
         }
     }
 
+    /// Waits until so many jobs were enqueued.
+    async fn wait_for(&mut self, jobs: u32, pace: &Pace) {
+        let begun = Instant::now();
+        while pace.taken.load(Ordering::Relaxed) < jobs {
+            assert!(begun.elapsed() < PATIENCE, "no jobs are enqueued: {pace:?}");
+            self.wait(Duration::from_millis(20)).await;
+        }
+    }
+
     fn wake(&mut self, (name, tokens): (String, Vec<Uuid>)) {
         self.dead_tokens.extend(tokens);
         self.crew.wake(&name);
@@ -137,18 +149,22 @@ impl Storm {
         }
     }
 
-    /// Waits until every job has ended and nothing is kept of any. Answers whether that came.
+    /// Waits until every job has ended and nothing is kept of any, for as long as that comes nearer.
+    /// Answers whether it came.
     async fn calm(&self) -> bool {
-        let left = "select (select count(*) from trueno.job)
-            + (select count(*) from trueno.queue_note) + (select count(*) from trueno.worker_batch)";
-        let begun = Instant::now();
-        while begun.elapsed() < PATIENCE {
-            let left: i64 = ask(&self.stage.direct, |admin| {
-                Box::pin(async move { sqlx::query_scalar(left).fetch_one(admin).await })
+        let left = "select (select count(*) from trueno.job),
+            (select count(*) from trueno.queue_note) + (select count(*) from trueno.worker_batch)";
+        let (mut least, mut since) = (i64::MAX, Instant::now());
+        while since.elapsed() < PATIENCE {
+            let (jobs, kept): (i64, i64) = ask(&self.stage.direct, |admin| {
+                Box::pin(async move { sqlx::query_as(left).fetch_one(admin).await })
             })
             .await;
-            if left == 0 {
+            if (jobs, kept) == (0, 0) {
                 return true;
+            }
+            if jobs < least {
+                (least, since) = (jobs, Instant::now());
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }

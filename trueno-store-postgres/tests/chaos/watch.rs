@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -129,12 +129,17 @@ pub(crate) struct Seen {
     pub(crate) differences: Vec<String>,
 }
 
-/// Looks again and again until it is told that it is over.
-pub(crate) async fn look(server: PgConnectOptions, over: Arc<AtomicBool>) -> Seen {
+/// Looks again and again until it is told that it is over, and says how many jobs are live.
+pub(crate) async fn look(
+    server: PgConnectOptions,
+    live: Arc<AtomicU32>,
+    over: Arc<AtomicBool>,
+) -> Seen {
     let mut seen = Seen::default();
     while !over.load(Ordering::Relaxed) {
         if let Ok(mut admin) = server.connect().await {
-            while !over.load(Ordering::Relaxed) && once(&mut admin, &mut seen).await.is_ok() {
+            while !over.load(Ordering::Relaxed) && once(&mut admin, &mut seen, &live).await.is_ok()
+            {
                 tokio::time::sleep(Duration::from_millis(25)).await;
             }
         }
@@ -143,14 +148,18 @@ pub(crate) async fn look(server: PgConnectOptions, over: Arc<AtomicBool>) -> See
     seen
 }
 
-async fn once(admin: &mut PgConnection, seen: &mut Seen) -> sqlx::Result<()> {
+async fn once(admin: &mut PgConnection, seen: &mut Seen, live: &AtomicU32) -> sqlx::Result<()> {
     let different = differences(admin).await?;
-    let running = "select organization_id, count(*) as running from trueno.job
-        where status = 'running' group by organization_id";
+    let running = "select organization_id, count(*) as live,
+            count(*) filter (where status = 'running') as running
+        from trueno.job group by organization_id";
+    let mut sum = 0;
     for row in admin.fetch_all(running).await? {
         let peak = seen.peaks.entry(row.get("organization_id")).or_default();
         *peak = row.get::<i64, _>("running").max(*peak);
+        sum += row.get::<i64, _>("live");
     }
+    live.store(u32::try_from(sum).unwrap(), Ordering::Relaxed);
     seen.looks += 1;
     seen.differences.extend(different);
     Ok(())
