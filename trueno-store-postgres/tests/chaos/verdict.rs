@@ -121,7 +121,6 @@ impl Run {
             ),
             ("leases of paused workers", !self.dead_tokens.is_empty()),
             ("refusals of what was over", stale > 0),
-            ("requests that were sent again", self.taken.retries > 0),
             ("cuts and delays", single_cuts > 0 && delays > 0),
             ("looks", self.seen.looks > 100),
             ("caps that were reached", self.caps_reached() > 0),
