@@ -1,6 +1,7 @@
 //! What is asked, and the plans that the server says it answered with.
 
 mod lists;
+mod schedules;
 
 use std::future::Future;
 
@@ -20,6 +21,8 @@ pub(crate) enum Expected {
     Whole,
     /// The claim: across organizations.
     Claim,
+    /// What else reads the next of all organizations.
+    Across,
 }
 
 /// One call of the store.
@@ -30,7 +33,8 @@ pub(crate) struct Case {
     /// What was asked.
     pub(crate) name: String,
     pub(crate) expected: Expected,
-    /// The plans of its statements, and for the claim of the statements inside, in order.
+    /// The plans of its statements, and for what reaches across organizations of the statements
+    /// inside, in order.
     pub(crate) plans: Vec<Plan>,
 }
 
@@ -65,6 +69,7 @@ pub(crate) async fn run(data: &Data, notices: &Notices, mode: &str) -> Vec<Case>
             store.claim(&request),
         )
         .await;
+    schedules::all(&mut recorder, data, &store).await;
     store.close().await;
     recorder.cases
 }

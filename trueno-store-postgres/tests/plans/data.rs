@@ -123,6 +123,17 @@ pub(crate) async fn load(size: Size) -> Data {
             world.member(tenant, Role::Analyst).await;
         }
     }
+    // A third of the schedules is due, each at a time of its own.
+    database
+        .execute(
+            "update trueno.schedule s set next_run_at = clock_timestamp() - nth * interval '1 hour'
+             from (
+                select organization_id, id, row_number() over (order by id) as nth
+                from trueno.schedule
+             ) n
+             where s.organization_id = n.organization_id and s.id = n.id and nth % 3 = 1",
+        )
+        .await;
     database.execute("vacuum analyze").await;
     let asks = tenants.len() / 2;
     let scan = scans.into_iter().find(|(owner, ..)| *owner == asks);

@@ -8,9 +8,9 @@ use crate::cases::{Case, Expected};
 use crate::plan::Plan;
 use crate::support::Database;
 
-/// Which organization is next: a claim reads them in their order, as far as its limit goes. They are
+/// Which organization, or schedule, is next: read in their order, as far as the limit goes. They are
 /// of tables that only functions across organizations read.
-const ACROSS: [&str; 2] = ["queue_note_order", "queue_turn_order"];
+const ACROSS: [&str; 3] = ["queue_note_order", "queue_turn_order", "schedule_due_order"];
 
 /// The tenant tables, and the indexes that begin with the organization.
 pub(crate) struct Catalog {
@@ -73,7 +73,8 @@ impl Catalog {
                     continue;
                 };
                 // The next of all organizations: read by functions that nobody sees into.
-                let is_across = case.expected == Expected::Claim && ACROSS.contains(&index);
+                let is_across = [Expected::Claim, Expected::Across].contains(&case.expected)
+                    && ACROSS.contains(&index);
                 if !self.indexes.contains(index) && !is_across {
                     complain(format!("{index} does not begin with organization_id"));
                 }
@@ -83,7 +84,7 @@ impl Catalog {
                 if !narrowed && !is_across {
                     complain(format!("{index} is not searched by organization"));
                 }
-                if scan.is_sorted && case.expected == Expected::Page {
+                if scan.is_sorted && [Expected::Page, Expected::Across].contains(&case.expected) {
                     complain(format!("what a page is cut from is sorted: {}", scan.table));
                 }
                 // What waits is read in the index's order, as far as the limit goes.
