@@ -21,9 +21,16 @@ use crate::error;
 pub(crate) enum Mode {
     /// Changes: each statement sees what was committed before it.
     Write,
+    /// Changes that hold locks which others across organizations wait for: a client that falls silent
+    /// half-way loses them soon.
+    Brief,
     /// A view as of one moment.
     Snapshot,
 }
+
+/// How long a client may be silent in a [`Mode::Brief`] transaction: longer than a network's hiccup, and
+/// shorter than most leases.
+const BRIEF: Duration = Duration::from_secs(5);
 
 /// What every transaction sets for itself: nothing is left on a connection.
 #[derive(Debug)]
@@ -32,6 +39,7 @@ struct Settings {
     statement_timeout: String,
     lock_timeout: String,
     idle_timeout: String,
+    brief_timeout: String,
     prepared: bool,
     /// The role that connections were asked to take on; none where the login is a member of it.
     role: Option<String>,
@@ -75,6 +83,7 @@ impl Pool {
             statement_timeout: milliseconds(config.statement_timeout),
             lock_timeout: milliseconds(config.lock_timeout),
             idle_timeout: milliseconds(config.idle_timeout),
+            brief_timeout: milliseconds(config.idle_timeout.min(BRIEF)),
             prepared: config.prepared_statements,
             role: taken.map(str::to_owned),
             open: Arc::new(()),
@@ -100,7 +109,7 @@ impl Pool {
         let begin = match mode {
             // Not READ WRITE: a standby and a database that its operator made read-only then serve
             // what only reads, and refuse what writes as what it is.
-            Mode::Write => "BEGIN ISOLATION LEVEL READ COMMITTED",
+            Mode::Write | Mode::Brief => "BEGIN ISOLATION LEVEL READ COMMITTED",
             Mode::Snapshot => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
         };
         let transaction = match self.connections.begin_with(begin).await {
@@ -112,8 +121,12 @@ impl Pool {
         // Lists walk an index in its order, and stop where the page ends. A bitmap, which the planner
         // likes while a table has no statistics, would have read all that the page is cut from.
         let bitmaps = match mode {
-            Mode::Write => None,
+            Mode::Write | Mode::Brief => None,
             Mode::Snapshot => Some("off"),
+        };
+        let idle_timeout = match mode {
+            Mode::Brief => &settings.brief_timeout,
+            Mode::Write | Mode::Snapshot => &settings.idle_timeout,
         };
         let mut tx = Tx {
             transaction,
@@ -140,7 +153,7 @@ impl Pool {
             .bind(&settings.search_path)
             .bind(&settings.statement_timeout)
             .bind(&settings.lock_timeout)
-            .bind(&settings.idle_timeout)
+            .bind(idle_timeout)
             .bind(bitmaps)
             .fetch_one(tx.connection())
             .await

@@ -148,6 +148,11 @@ impl PostgresStore {
         self.inner.processor.begin(Mode::Write).await
     }
 
+    /// Opens a transaction as the processor, in no organization, which others may wait for.
+    pub(crate) async fn begin_processor_briefly(&self) -> Result<Tx> {
+        self.inner.processor.begin(Mode::Brief).await
+    }
+
     /// Opens a transaction as the sequencer, in no organization.
     pub(crate) async fn begin_sequencer(&self) -> Result<Tx> {
         self.inner.sequencer.begin(Mode::Write).await

@@ -53,7 +53,7 @@ async fn claim_once(
     limit: i32,
     lease: PgInterval,
 ) -> Result<Claimed> {
-    let mut tx = store.begin_processor().await?;
+    let mut tx = store.begin_processor_briefly().await?;
     let now = tx.now();
     let tokens: Vec<Uuid> = (0..limit)
         .map(|_| store.ids().next::<LeaseToken>(now).as_uuid())
