@@ -18,6 +18,7 @@ language plpgsql volatile
 set enable_seqscan = off
 set enable_hashjoin = off
 set enable_mergejoin = off
+set enable_material = off
 set plan_cache_mode = force_generic_plan
 set jit = off
 set search_path = pg_catalog, "@schema@", pg_temp as $$
@@ -26,6 +27,8 @@ declare
     locked uuid[];
     standing uuid;
     freed uuid[];
+    key_organizations uuid[];
+    keys text[];
 begin
     has_locks := false;
     has_left := false;
@@ -109,7 +112,9 @@ begin
                 sum(g.freed) as freed
             from gone g group by g.organization_id
         ) g
-        where o.organization_id = g.organization_id
+        -- Said once more, here and below, so that no plan reads more than these organizations' rows,
+        -- however small the planner takes the table for.
+        where o.organization_id = any (locked) and o.organization_id = g.organization_id
         returning o.organization_id, g.freed, o.max_running
     ), keyed as (
         update queue_key k set running = k.running - g.freed
@@ -120,17 +125,24 @@ begin
         ) g
         where k.organization_id = any (locked)
             and k.organization_id = g.organization_id and k.concurrency_key = g.concurrency_key
-        returning k.organization_id
+        returning k.organization_id, k.concurrency_key
     )
-    select array_agg(distinct f.organization_id) into freed from (
-        select c.organization_id from counted c where c.freed > 0 and c.max_running is not null
-        union all
-        select k.organization_id from keyed k
-    ) f;
+    select array_agg(distinct f.organization_id),
+        array_agg(f.organization_id) filter (where f.concurrency_key <> ''),
+        array_agg(f.concurrency_key) filter (where f.concurrency_key <> '')
+        into freed, key_organizations, keys
+        from (
+            select c.organization_id, '' as concurrency_key from counted c
+            where c.freed > 0 and c.max_running is not null
+            union all
+            select k.organization_id, k.concurrency_key from keyed k
+        ) f;
     -- Where a place is free again, what waited for one is looked at again.
     if freed is not null then
         update queue_lane l set due_at = l.head_at
-            where l.organization_id = any (freed) and l.concurrency_key <> ''
+            from unnest(key_organizations, keys) f (organization_id, concurrency_key)
+            where l.organization_id = f.organization_id
+                and l.concurrency_key = f.concurrency_key and l.concurrency_key <> ''
                 and l.due_at > l.head_at
                 and exists (
                     select from queue_key k
@@ -140,7 +152,10 @@ begin
                 );
         update queue_turn t set turn = clock_timestamp()
             where t.organization_id = any (freed) and t.turn > clock_timestamp();
-        delete from queue_key k where k.organization_id = any (freed) and k.running = 0;
+        delete from queue_key k
+            using unnest(key_organizations, keys) f (organization_id, concurrency_key)
+            where k.organization_id = f.organization_id
+                and k.concurrency_key = f.concurrency_key and k.running = 0;
     end if;
 end $$;
 
@@ -162,6 +177,7 @@ set enable_bitmapscan = off
 set enable_seqscan = off
 set enable_hashjoin = off
 set enable_mergejoin = off
+set enable_material = off
 set plan_cache_mode = force_generic_plan
 set jit = off
 set search_path = pg_catalog, "@schema@", pg_temp as $$
@@ -263,50 +279,61 @@ begin
         from numbered n
         where j.organization_id = n.organization_id and j.id = n.id
         returning j.*, n.nth
+    ), next_head as materialized (
+        -- Where nothing that was found is left, the next one lies in the future, if there is any.
+        select e.organization_id, e.lane,
+            case when e.room <= 0 then e.head_at
+                when e.left_id is not null then e.left_at
+                else coalesce(n.run_at, 'infinity') end as head_at,
+            case when e.room <= 0 then e.head_id
+                else coalesce(e.left_id, n.id, '00000000-0000-0000-0000-000000000000')
+            end as head_id,
+            case when e.room <= 0 then 'infinity'
+                when e.left_id is not null then e.left_at
+                else coalesce(n.run_at, 'infinity') end as due_at,
+            e.room > 0 and e.left_id is null and n.id is null as is_empty,
+            e.concurrency_key
+        from (
+            -- Not joins, which without statistics would compare each with each.
+            select u.organization_id, u.lane, max(u.room) as room, max(u.head_at) as head_at,
+                (array_agg(u.head_id) filter (where u.head_id is not null))[1] as head_id,
+                (array_agg(u.left_at order by u.left_at, u.left_id)
+                    filter (where u.left_id is not null))[1] as left_at,
+                (array_agg(u.left_id order by u.left_at, u.left_id)
+                    filter (where u.left_id is not null))[1] as left_id,
+                max(u.concurrency_key) as concurrency_key
+            from (
+                select l.organization_id, l.lane, l.room, l.head_at, l.head_id,
+                    null::timestamptz as left_at, null::uuid as left_id, l.concurrency_key
+                from lane l
+                union all
+                select f.organization_id, f.lane, null, null, null, f.run_at, f.id, null
+                from found f where (f.organization_id, f.id) not in (
+                    select t.organization_id, t.id from locked t
+                )
+            ) u
+            group by u.organization_id, u.lane
+        ) e
+        left join lateral (
+            select j.run_at, j.id from job j
+            where e.room > 0 and e.left_id is null
+                and j.organization_id = e.organization_id and j.lane = e.lane
+                and j.run_at > moment and j.status in ('queued', 'failed')
+            order by j.run_at, j.id limit 1
+        ) n on true
     ), heads as (
         update queue_lane l set
             head_at = e.head_at, head_id = e.head_id, due_at = e.due_at
-        from (
-            -- Where nothing that was found is left, the next one lies in the future, if there is any.
-            select e.organization_id, e.lane,
-                case when e.room <= 0 then e.head_at
-                    when e.left_id is not null then e.left_at
-                    else coalesce(n.run_at, 'infinity') end as head_at,
-                case when e.room <= 0 then e.head_id
-                    else coalesce(e.left_id, n.id, '00000000-0000-0000-0000-000000000000')
-                end as head_id,
-                case when e.room <= 0 then 'infinity'
-                    when e.left_id is not null then e.left_at
-                    else coalesce(n.run_at, 'infinity') end as due_at
-            from (
-                -- Not joins, which without statistics would compare each with each.
-                select u.organization_id, u.lane, max(u.room) as room, max(u.head_at) as head_at,
-                    (array_agg(u.head_id) filter (where u.head_id is not null))[1] as head_id,
-                    (array_agg(u.left_at order by u.left_at, u.left_id)
-                        filter (where u.left_id is not null))[1] as left_at,
-                    (array_agg(u.left_id order by u.left_at, u.left_id)
-                        filter (where u.left_id is not null))[1] as left_id
-                from (
-                    select l.organization_id, l.lane, l.room, l.head_at, l.head_id,
-                        null::timestamptz as left_at, null::uuid as left_id
-                    from lane l
-                    union all
-                    select f.organization_id, f.lane, null, null, null, f.run_at, f.id
-                    from found f where (f.organization_id, f.id) not in (
-                        select t.organization_id, t.id from locked t
-                    )
-                ) u
-                group by u.organization_id, u.lane
-            ) e
-            left join lateral (
-                select j.run_at, j.id from job j
-                where e.room > 0 and e.left_id is null
-                    and j.organization_id = e.organization_id and j.lane = e.lane
-                    and j.run_at > moment and j.status in ('queued', 'failed')
-                order by j.run_at, j.id limit 1
-            ) n on true
-        ) e
-        where l.organization_id = e.organization_id and l.lane = e.lane
+        from next_head e
+        where l.organization_id = any (the_organizations)
+            and l.organization_id = e.organization_id and l.lane = e.lane
+            and (e.concurrency_key = '' or not e.is_empty)
+    ), emptied as (
+        -- There may be a key for each of many things: a note brings its lane back.
+        delete from queue_lane l using next_head e
+        where l.organization_id = any (the_organizations)
+            and l.organization_id = e.organization_id and l.lane = e.lane
+            and e.concurrency_key <> '' and e.is_empty
     ), keys as (
         insert into queue_key as k (organization_id, concurrency_key, running)
         select t.organization_id, t.concurrency_key, count(*) from taken t
@@ -333,7 +360,8 @@ begin
             from served s left join taken t on t.organization_id = s.organization_id
             group by s.organization_id, s.budget
         ) s
-        where o.organization_id = s.organization_id
+        where o.organization_id = any (the_organizations)
+            and o.organization_id = s.organization_id
     ), batch as (
         insert into worker_batch (session_id, organization_ids, job_ids)
         select the_session, array_agg(t.organization_id), array_agg(t.id) from taken t
@@ -370,14 +398,16 @@ begin
         where t.organization_id = any (the_organizations) and t.kind = any (the_kinds)
     ), moved as (
         update queue_turn t set turn = n.turn from turn n
-        where t.organization_id = n.organization_id and t.kind = n.kind and t.turn <> n.turn
+        where t.organization_id = any (the_organizations)
+            and t.organization_id = n.organization_id and t.kind = n.kind and t.turn <> n.turn
     )
     -- A credit is for what waits.
     update queue_organization o set credit = 0
         from (
             select n.organization_id from turn n group by n.organization_id having not bool_or(n.has_more)
         ) n
-        where o.organization_id = n.organization_id and o.credit > 0;
+        where o.organization_id = any (the_organizations)
+            and o.organization_id = n.organization_id and o.credit > 0;
 end $$;
 
 -- Opens the session, or extends it; hands out up to `the_limit` due jobs, the nth under the nth token.
@@ -397,6 +427,7 @@ set enable_bitmapscan = off
 set enable_seqscan = off
 set enable_hashjoin = off
 set enable_mergejoin = off
+set enable_material = off
 set plan_cache_mode = force_generic_plan
 set jit = off
 set search_path = pg_catalog, "@schema@", pg_temp as $$
@@ -541,6 +572,7 @@ set enable_bitmapscan = off
 set enable_seqscan = off
 set enable_hashjoin = off
 set enable_mergejoin = off
+set enable_material = off
 set plan_cache_mode = force_generic_plan
 set jit = off
 set search_path = pg_catalog, "@schema@", pg_temp as $$
@@ -754,6 +786,8 @@ begin
             select h.id, h.finished_at from job_history h
             where h.organization_id = org and h.status <> 'dead'
             order by h.id limit the_limit - forgotten
+            -- Whoever erases the organization has no need of help.
+            for update skip locked
         ) d
         where h.organization_id = org and h.id = d.id and d.finished_at <= before;
         get diagnostics more = row_count;
@@ -770,6 +804,8 @@ set search_path = pg_catalog, "@schema@", pg_temp as $$
 declare
     organization uuid := current_organization();
 begin
+    -- As whoever erases the organization does: its row first.
+    perform from organization o where o.organization_id = current_organization() for key share;
     with gone as (
         delete from job_history h
         where h.organization_id = organization and h.id = the_job and h.status = 'dead'

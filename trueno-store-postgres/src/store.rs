@@ -35,7 +35,7 @@ struct Inner {
     key: ContextKey,
     config: PostgresConfig,
     names: Names,
-    waker: Waker,
+    waker: Arc<Waker>,
 }
 
 impl PostgresStore {
@@ -75,7 +75,7 @@ impl PostgresStore {
                 processor: pool(config.processor_url.as_ref(), &names.processor)?,
                 sequencer: pool(config.sequencer_url.as_ref(), &names.sequencer)?,
                 key: ContextKey::newest(keys, &names.schema),
-                waker: Waker::default(),
+                waker: Arc::default(),
                 names,
                 config,
             }),
@@ -177,14 +177,17 @@ impl PostgresStore {
     /// Whoever is dropped before it gets here (while its commit is under way) wakes nobody: workers
     /// poll as well.
     pub(crate) fn wake(&self) {
-        if self.inner.config.wake_ups == config::WakeUpMode::Poll || !self.inner.waker.ask() {
+        if self.inner.config.wake_ups == config::WakeUpMode::Poll {
             return;
         }
+        let Some(asked) = self.inner.waker.ask() else {
+            return;
+        };
         let store = self.clone();
         tokio::spawn(async move {
-            let (pool, waker) = (&store.inner.app, &store.inner.waker);
-            waker.moment().await;
-            pool.notify(&store.channel(), || waker.sends()).await;
+            asked.moment().await;
+            let channel = store.channel();
+            store.inner.app.notify(&channel, || asked.sends()).await;
         });
     }
 }

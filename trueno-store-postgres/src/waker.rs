@@ -1,7 +1,7 @@
 //! When to wake workers up: soon, and seldom.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -20,24 +20,56 @@ pub(crate) struct Waker {
 }
 
 impl Waker {
-    /// Asks for a wake-up. True where the caller has to see to it: it waits for the
-    /// [`moment`](Self::moment), and sends it.
-    pub(crate) fn ask(&self) -> bool {
-        !self.asked.swap(true, Ordering::AcqRel)
+    /// Asks for a wake-up. Where the caller has to see to it, it waits for the
+    /// [`moment`](Asked::moment), and sends it.
+    pub(crate) fn ask(self: &Arc<Self>) -> Option<Asked> {
+        let is_asked = self.asked.swap(true, Ordering::AcqRel);
+        (!is_asked).then(|| Asked {
+            waker: self.clone(),
+            is_sent: false,
+        })
     }
+}
 
-    /// Waits until one may be sent.
+/// A wake-up to send. Dropped before it is sent, by a runtime that ends for one, it is nobody's: the next
+/// who asks sees to it.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    waker: Arc<Waker>,
+    is_sent: bool,
+}
+
+impl Asked {
+    /// Waits until it may be sent.
     pub(crate) async fn moment(&self) {
-        let sent = *self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        let sent = *self
+            .waker
+            .sent
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if let Some(sent) = sent {
             tokio::time::sleep_until(sent + GAP).await;
         }
     }
 
-    /// One is sent now. Said before it is, not after: what is committed meanwhile wants one of its own.
-    pub(crate) fn sends(&self) {
-        *self.sent.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
-        self.asked.store(false, Ordering::Release);
+    /// It is sent now. Said before it is, not after: what is committed meanwhile wants one of its own.
+    pub(crate) fn sends(mut self) {
+        let now = Some(Instant::now());
+        *self
+            .waker
+            .sent
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = now;
+        self.is_sent = true;
+        self.waker.asked.store(false, Ordering::Release);
+    }
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        if !self.is_sent {
+            self.waker.asked.store(false, Ordering::Release);
+        }
     }
 }
 
@@ -47,14 +79,14 @@ mod tests {
 
     /// Asks every half millisecond for this long, as many commits would; answers when wake-ups were
     /// sent, counted from the first ask.
-    async fn burst(waker: &'static Waker, lasts: Duration) -> Vec<Duration> {
+    async fn burst(waker: &Arc<Waker>, lasts: Duration) -> Vec<Duration> {
         let (begun, (tell, mut told)) = (Instant::now(), tokio::sync::mpsc::unbounded_channel());
         while begun.elapsed() <= lasts {
-            if waker.ask() {
+            if let Some(asked) = waker.ask() {
                 let tell = tell.clone();
                 tokio::spawn(async move {
-                    waker.moment().await;
-                    waker.sends();
+                    asked.moment().await;
+                    asked.sends();
                     tell.send(begun.elapsed()).unwrap();
                 });
             }
@@ -70,9 +102,9 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_burst_is_a_few_wake_ups_and_the_last_ask_is_answered() {
-        let waker: &'static Waker = Box::leak(Box::default());
+        let waker = Arc::<Waker>::default();
         let lasts = Duration::from_millis(100);
-        let sent = burst(waker, lasts).await;
+        let sent = burst(&waker, lasts).await;
         assert!(sent[0] < Duration::from_millis(2), "the first at once");
         assert!(sent.len() <= 27, "{} in 100 ms", sent.len());
         assert!(
@@ -86,9 +118,9 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn after_a_rest_one_is_sent_at_once_again() {
-        let waker: &'static Waker = Box::leak(Box::default());
+        let waker = Arc::<Waker>::default();
         for _ in 0..2 {
-            let sent = burst(waker, Duration::ZERO).await;
+            let sent = burst(&waker, Duration::ZERO).await;
             assert!(
                 sent.len() == 1 && sent[0] < Duration::from_millis(2),
                 "{sent:?}"
@@ -99,10 +131,19 @@ mod tests {
 
     #[test]
     fn who_asks_before_one_is_sent_waits_with_it_and_who_asks_after_does_not() {
-        let waker = Waker::default();
-        assert!(waker.ask());
-        assert!(!waker.ask());
-        waker.sends();
-        assert!(waker.ask(), "its commit may be later than what was sent");
+        let waker = Arc::<Waker>::default();
+        let asked = waker.ask().unwrap();
+        assert!(waker.ask().is_none());
+        asked.sends();
+        let later = waker.ask();
+        assert!(
+            later.is_some(),
+            "its commit may be later than what was sent"
+        );
+        drop(later);
+        assert!(
+            waker.ask().is_some(),
+            "one that was never sent is in nobody's way"
+        );
     }
 }

@@ -4,7 +4,9 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Result;
 use clap::Parser;
@@ -34,6 +36,10 @@ struct Args {
     /// Scans at the same time.
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..))]
     concurrency: u16,
+    /// After how many days jobs that ended are forgotten, dead ones apart; `never` where `trueno history`
+    /// sees to it.
+    #[arg(long, value_name = "DAYS", default_value = "30")]
+    retention_days: Retention,
     /// Leave the schedules that are due to other processors and servers.
     #[arg(long)]
     no_schedules: bool,
@@ -41,6 +47,26 @@ struct Args {
     /// tell no organization's data, and ask for no token.
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
+}
+
+/// How long jobs that ended are kept.
+#[derive(Clone, Copy, Debug)]
+struct Retention(Option<Duration>);
+
+impl FromStr for Retention {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == "never" {
+            return Ok(Self(None));
+        }
+        match text.parse::<u32>() {
+            Ok(days @ 1..) => Ok(Self(Some(Duration::from_secs(
+                u64::from(days) * 24 * 3_600,
+            )))),
+            _ => Err("needs a number of days, at least 1, or `never`"),
+        }
+    }
 }
 
 fn main() -> ExitCode {
@@ -61,7 +87,9 @@ async fn run(args: Args) -> Result<ExitCode> {
         ScanConfig::default(),
     );
     let name = format!("trueno-processor {}", std::process::id());
-    let config = ProcessorConfig::new(&name).with_concurrency(args.concurrency.into());
+    let config = ProcessorConfig::new(&name)
+        .with_concurrency(args.concurrency.into())
+        .with_retention(args.retention_days.0);
     let handlers: Vec<Arc<dyn trueno_core::runtime::JobHandler>> = vec![Arc::new(handler)];
     let ids = IdSource::random();
     let scheduler = Scheduler::new(store.clone(), SchedulerConfig::default(), ids.clone())?;

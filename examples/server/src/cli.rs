@@ -199,7 +199,8 @@ pub(crate) struct HistoryArgs {
     /// The database: postgres://…, as the role that prepared it.
     #[arg(long, value_name = "URL", env = "TRUENO_STORE", hide_env_values = true)]
     pub(crate) store: StoreUrl,
-    /// For how many days jobs that ended are kept at least.
+    /// For how many days jobs that ended are kept at least: for as long as the longest window of a dedupe
+    /// key.
     #[arg(long, value_name = "DAYS", default_value_t = 30)]
     pub(crate) keep_days: u32,
 }

@@ -86,6 +86,7 @@ pub(crate) async fn history(args: &HistoryArgs) -> Result<ExitCode> {
         ("added", &report.added),
         ("dropped", &report.dropped),
         ("kept, for what is in it,", &report.kept),
+        ("in the default partition:", &report.in_default),
         ("somebody is at it; run this again soon:", &report.busy),
     ] {
         for name in partitions {

@@ -37,8 +37,8 @@ pub struct Dedupe {
 
 impl Dedupe {
     /// The longest window. Jobs that ended are told apart for as long as the history has them
-    /// ([`forget_finished`](crate::port::JobQueue::forget_finished)), so it is to be kept for at least as
-    /// long as the longest window in use.
+    /// (what forgets it: [`forget_finished`](crate::port::JobQueue::forget_finished), and what a store has
+    /// beside it), so it is to be kept for at least as long as the longest window in use.
     pub const MAX_WINDOW: Duration = Duration::from_secs(30 * 24 * 3_600);
 
     /// A key among jobs of the same kind, for as long as they are live.

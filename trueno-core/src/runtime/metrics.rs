@@ -161,14 +161,33 @@ pub fn describe() {
 /// # Cancel-safety
 /// Dropped, it has recorded that it does not know.
 pub async fn observe(queue: &dyn JobQueue) -> Result<QueueStats> {
-    let (waiting, running) = (gauge!(WAITING), gauge!(QUEUE_RUNNING));
-    // Not the figures of last time, for as long as there are none.
-    waiting.set(f64::NAN);
-    running.set(f64::NAN);
+    let mut depth = Depth::default();
     let stats = queue.stats().await?;
-    waiting.set(jobs(stats.waiting));
-    running.set(jobs(stats.running));
+    (depth.waiting, depth.running) = (jobs(stats.waiting), jobs(stats.running));
     Ok(stats)
+}
+
+/// Recorded when it is dropped, whatever became of the question: unknown unless it was answered, and never
+/// in between, when somebody else may be looking.
+struct Depth {
+    waiting: f64,
+    running: f64,
+}
+
+impl Default for Depth {
+    fn default() -> Self {
+        Self {
+            waiting: f64::NAN,
+            running: f64::NAN,
+        }
+    }
+}
+
+impl Drop for Depth {
+    fn drop(&mut self) {
+        gauge!(WAITING).set(self.waiting);
+        gauge!(QUEUE_RUNNING).set(self.running);
+    }
 }
 
 /// Exact up to 2^53.

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use sqlx::Connection as _;
 use sqlx::postgres::PgConnection;
-use sqlx::{Connection as _, Row as _};
 use trueno_core::error::{Error, Result};
 
 use super::{begin_alone, exists, not_migrated, read_version, run};
@@ -30,22 +30,29 @@ pub struct HistoryReport {
     /// Partitions that were dropped with all that was in them, the earliest first.
     pub dropped: Vec<String>,
     /// Partitions whose week is over for long enough, and which have a dead letter in them, or a job
-    /// that ended too late to be dropped.
+    /// that ended too late to be dropped. What else was in them is gone.
     pub kept: Vec<String>,
+    /// Weeks that get no partition, since jobs of theirs lie in the default one: this week, where the
+    /// program was not run before it began.
+    pub in_default: Vec<String>,
     /// What could not be done because of who is at it: worth doing again soon.
     pub busy: Vec<String>,
 }
 
 /// Gives the history of jobs a partition for each of the coming weeks, and drops those weeks of which
-/// every job ended `keep_for` ago or earlier. To be run once a week, by whatever runs things regularly;
-/// processors then need no [retention](trueno_core::runtime::ProcessorConfig::with_retention) of their
-/// own, which deletes jobs one by one. Without it, all history lies in one partition.
+/// every job ended `keep_for` ago or earlier. To be run once a week, by whatever runs things regularly.
+/// Processors' [retention](trueno_core::runtime::ProcessorConfig::with_retention), which deletes jobs one
+/// by one, is off then, or longer: `None` leaves the default partition as it is, in which lies what has
+/// no week of its own (a job lies in the week of its id, which is time-ordered). Without any of this,
+/// all history lies there.
 ///
-/// A job lies in the week of its id, which is time-ordered. What has no partition lies in the default
-/// one, for which processors' retention is to stay on. Dead letters are never dropped.
+/// Dead letters are never dropped: a week that has one keeps it, and loses the others. Windows of
+/// [dedupe keys](trueno_core::model::Dedupe::within) reach as far back as the history does.
 ///
 /// The URL logs in as for [`migrate`](super::migrate()): no process that serves tenants may create or
-/// drop anything. What is locked is waited for during a second, in which nobody can end a job.
+/// drop anything. What is locked is waited for during a second, in which nobody can end a job. To add a
+/// week, the server reads the default partition once, and nobody can end a job meanwhile either: begin
+/// with it while there is little history, or when little runs.
 ///
 /// # Errors
 /// [`ErrorKind::InvalidInput`] for less than an hour; otherwise as [`retire_keys`](super::retire_keys).
@@ -73,7 +80,7 @@ pub async fn partition_history(
             Ok(Step::Added) => report.added.push(name),
             Ok(Step::Dropped) => report.dropped.push(name),
             Ok(Step::Kept) => report.kept.push(name),
-            Ok(Step::InDefault) => {}
+            Ok(Step::InDefault) => report.in_default.push(name),
             Err(error) if is_busy(&error) => report.busy.push(name),
             Err(error) => return Err(error),
         }
@@ -171,7 +178,7 @@ async fn step(
     let step = if week.is_over {
         drop_over(&mut transaction, names, &week, keep_for).await?
     } else {
-        match add(&mut transaction, &week).await {
+        match add(&mut transaction, names, &week).await {
             Err(error) if error.code() == Some(sqlstate::CHECK_VIOLATION) => {
                 transaction.rollback().await.map_err(error::statement)?;
                 return Ok(Step::InDefault);
@@ -184,8 +191,28 @@ async fn step(
 }
 
 /// With what every partition has: nobody reaches it but through the table.
-async fn add(connection: &mut PgConnection, week: &Week) -> Result<Step> {
+async fn add(connection: &mut PgConnection, names: &Names, week: &Week) -> Result<Step> {
     let Week { name, from, to, .. } = week;
+    // By an index, before the server reads everything to find the same.
+    run(connection, &names.fill_in("set local role \"@system@\"")).await?;
+    let row = sqlx::query(
+        "select exists (
+            select from organization o
+            cross join lateral (
+                select from job_history h where h.organization_id = o.organization_id
+                    and h.id >= $1::uuid and h.id < $2::uuid limit 1
+            ) h
+         ) as is_there",
+    )
+    .bind(from)
+    .bind(to)
+    .fetch_one(&mut *connection)
+    .await
+    .map_err(error::statement)?;
+    if row.flag("is_there")? {
+        return Ok(Step::InDefault);
+    }
+    run(connection, &names.fill_in("set local role \"@owner@\"")).await?;
     run(
         connection,
         &format!(
@@ -219,6 +246,22 @@ async fn drop_over(
     run(connection, &format!("lock table {name} in share mode")).await?;
     // Policies bind the owner, and show it nothing.
     run(connection, &names.fill_in("set local role \"@system@\"")).await?;
+    sqlx::query(
+        "delete from job_history where id >= $1::uuid and id < $2::uuid and status <> 'dead'
+            and finished_at <= clock_timestamp() - $3 * interval '1 millisecond'
+            and exists (
+                select from job_history where id >= $1::uuid and id < $2::uuid and (
+                    status = 'dead'
+                    or finished_at > clock_timestamp() - $3 * interval '1 millisecond'
+                )
+            )",
+    )
+    .bind(&week.from)
+    .bind(&week.to)
+    .bind(i64::try_from(keep_for.as_millis()).unwrap_or(i64::MAX))
+    .execute(&mut *connection)
+    .await
+    .map_err(error::statement)?;
     let row = sqlx::query(
         "select exists (
             select from job_history
@@ -234,7 +277,7 @@ async fn drop_over(
     .fetch_one(&mut *connection)
     .await
     .map_err(error::statement)?;
-    if row.try_get("is_wanted").map_err(error::statement)? {
+    if row.flag("is_wanted")? {
         return Ok(Step::Kept);
     }
     run(connection, &names.fill_in("set local role \"@owner@\"")).await?;

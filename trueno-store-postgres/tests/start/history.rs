@@ -155,6 +155,15 @@ async fn weeks_come_and_go_with_what_nobody_wants_any_more() {
         "a dead letter is in it"
     );
     assert!(report.dropped.is_empty());
+    let mut view = w.view(&tenant).await;
+    let error = view.job(old_ones[0]).await.unwrap_err();
+    assert_eq!(
+        error.kind(),
+        ErrorKind::NotFound,
+        "what else was in it is gone"
+    );
+    assert_eq!(view.job(old_ones[1]).await.unwrap().status, JobStatus::Dead);
+    drop(view);
 
     let mut unit = w.begin_scan(&tenant).await;
     unit.discard_job(old_ones[1]).await.unwrap();
@@ -195,6 +204,7 @@ async fn a_week_whose_jobs_lie_in_the_default_partition_gets_none() {
     let job = ended(&w, &database, &tenant, now, false).await;
     let report = partition_history(&config, KEEP).await.unwrap();
     assert_eq!(report.added.len(), 4, "the weeks to come: {report:?}");
+    assert_eq!(report.in_default.len(), 1, "this week: {report:?}");
     assert_eq!(place(&database, job).await, "trueno.job_history_default");
 }
 

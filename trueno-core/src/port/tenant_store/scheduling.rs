@@ -180,6 +180,12 @@ impl Fire {
                 "is not for a tick's job: the schedule tells ticks apart",
             ));
         }
+        if run.job.correlation_id.is_some() {
+            return Err(Error::invalid(
+                "correlation id",
+                "is not for a tick's job: no request asked for it",
+            ));
+        }
         run.job.check()
     }
 

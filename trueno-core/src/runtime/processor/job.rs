@@ -66,7 +66,9 @@ impl JobRunner {
                 // Waits while the queue takes none: the job stays among the running ones, so that
                 // no more are claimed. Fails only once the run is over; then the lease runs out.
                 Verdict::Settle => {
-                    let _ = self.successes.send(Success::new(lease, place)).await;
+                    if let Err(unsent) = self.successes.send(Success::new(lease, place)).await {
+                        unsent.0.is_lost();
+                    }
                 }
                 Verdict::Finish(outcome, event) => {
                     let finish = self.finisher.finish(&lease, &place, outcome, event);

@@ -41,6 +41,11 @@ impl Success {
         }
     }
 
+    /// Nobody will be told: the lease runs out.
+    pub(super) fn is_lost(&self) {
+        self.place.meters.ended(End::LeaseLost);
+    }
+
     fn settlement(&self) -> Settlement {
         Settlement {
             lease: self.lease.reference(),
