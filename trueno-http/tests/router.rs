@@ -300,9 +300,14 @@ async fn another_organizations_scan_is_answered_like_one_that_is_not_there() {
         .await;
     let missing: ScanId = world.id();
     let app = world.router(&ours);
+    // The same name for both: an answer says which request it is of.
+    let asked = "7b1d3a52-0c64-4c0e-9a55-3f5b0f6f2a11";
     for route in ["/scans", "/v1/scans"] {
-        let foreign = get(&app, &format!("{route}/{scan}")).await;
-        let absent = get(&app, &format!("{route}/{missing}")).await;
+        let ask = async |scan: ScanId| {
+            let request = Request::get(format!("{route}/{scan}")).header("x-request-id", asked);
+            send(&app, request.body(Body::empty()).unwrap()).await
+        };
+        let (foreign, absent) = (ask(scan).await, ask(missing).await);
         assert_eq!(foreign.status, StatusCode::NOT_FOUND);
         assert_eq!(foreign.problem(), absent.problem());
         assert_eq!(foreign.headers, absent.headers);

@@ -14,13 +14,14 @@ mod durable;
 mod peers;
 #[path = "../common/report.rs"]
 mod report;
+mod shares;
 #[path = "../../tests/support/mod.rs"]
 mod support;
 mod tenants;
 mod world;
 
 /// The benches, by the name that picks them.
-const BENCHES: [&str; 3] = ["drain", "pickup", "self"];
+const BENCHES: [&str; 4] = ["drain", "pickup", "self", "shares"];
 
 /// What to run, and how much of it.
 struct Options {
@@ -77,6 +78,9 @@ fn main() {
         }
         if options.runs("self") {
             tenants::run(&options).await;
+        }
+        if options.runs("shares") {
+            shares::run(&options).await;
         }
     });
 }

@@ -88,7 +88,19 @@ async fn run(peer: &str, mode: &str, jobs: usize) -> Option<String> {
     let database = Database::create().await;
     let url = url(&database);
     let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("../benches/peers/run");
-    let output = Command::new(program)
+    let mut command = Command::new(program);
+    // What cargo tells this bench of its package is another one's: build scripts of the peers look at it,
+    // and would build them anew.
+    for (name, _) in std::env::vars_os() {
+        let of_package = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_CRATE_"];
+        if name
+            .to_str()
+            .is_some_and(|name| of_package.iter().any(|of| name.starts_with(of)))
+        {
+            command.env_remove(name);
+        }
+    }
+    let output = command
         .args([peer, mode, "--jobs", &jobs.to_string(), "--database", &url])
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())

@@ -21,7 +21,7 @@ use trueno_testkit::fixtures::{Tenant, World};
 
 use crate::support::{self, Database};
 
-const KIND: JobKind = JobKind::known("bench.nothing");
+pub(crate) const KIND: JobKind = JobKind::known("bench.nothing");
 
 /// A fresh database with a store on it.
 pub(crate) struct Bench {
@@ -150,6 +150,11 @@ impl Worker {
         let config = ProcessorConfig::new("bench")
             .with_concurrency(4_000)
             .with_claim_batch(1_000);
+        Self::of(bench, handler, config)
+    }
+
+    /// With a handler and settings of the caller's own.
+    pub(crate) fn of(bench: &Bench, handler: Arc<dyn JobHandler>, config: ProcessorConfig) -> Self {
         let processor = Processor::new(
             Arc::new(bench.store.clone()),
             Arc::new(bench.store.clone()),
