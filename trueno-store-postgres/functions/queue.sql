@@ -19,6 +19,7 @@ set enable_seqscan = off
 set enable_hashjoin = off
 set enable_mergejoin = off
 set enable_material = off
+set enable_memoize = off
 set plan_cache_mode = force_generic_plan
 set jit = off
 set search_path = pg_catalog, "@schema@", pg_temp as $$
@@ -72,14 +73,15 @@ begin
     has_locks := true;
     with gone as materialized (
         delete from queue_note n using (
-            select n.organization_id, n.position
+            select n.place
             from unnest(locked) l (organization_id)
             cross join lateral (
-                select n.organization_id, n.position from queue_note n
+                -- Nobody changes a note, and nobody else takes those of what is locked here.
+                select n.ctid as place from queue_note n
                 where n.organization_id = l.organization_id order by n.position limit most
             ) n
         ) d
-        where n.organization_id = d.organization_id and n.position = d.position
+        where n.ctid = d.place
         returning n.*
     ), lanes as (
         insert into queue_lane as l (
@@ -178,6 +180,7 @@ set enable_seqscan = off
 set enable_hashjoin = off
 set enable_mergejoin = off
 set enable_material = off
+set enable_memoize = off
 set plan_cache_mode = force_generic_plan
 set jit = off
 set search_path = pg_catalog, "@schema@", pg_temp as $$
@@ -266,10 +269,15 @@ begin
         order by (a.nth - 1) / a.weight, a.organization_nth, a.nth
         limit the_limit
     ), locked as materialized (
-        select c.* from chosen c
-        join job j on j.organization_id = c.organization_id and j.id = c.id
-        where j.status in ('queued', 'failed')
-        for update of j skip locked
+        -- Looked up one by one, and then by its place, so that no plan of a small table reads all of it
+        -- once it is large. A row that is locked stays where it is.
+        select c.*, j.place from chosen c
+        cross join lateral (
+            select j.ctid as place from job j
+            where j.organization_id = c.organization_id and j.id = c.id
+                and j.status in ('queued', 'failed')
+            for update skip locked
+        ) j
     ), numbered as (
         select l.*, row_number() over (order by l.organization_nth, l.rank, l.id) as nth from locked l
     ), taken as (
@@ -277,7 +285,7 @@ begin
             status = 'running', token = the_tokens[n.nth::int],
             locked_by = the_session, locked_worker = the_worker
         from numbered n
-        where j.organization_id = n.organization_id and j.id = n.id
+        where j.ctid = n.place
         returning j.*, n.nth
     ), next_head as materialized (
         -- Where nothing that was found is left, the next one lies in the future, if there is any.
@@ -428,6 +436,7 @@ set enable_seqscan = off
 set enable_hashjoin = off
 set enable_mergejoin = off
 set enable_material = off
+set enable_memoize = off
 set plan_cache_mode = force_generic_plan
 set jit = off
 set search_path = pg_catalog, "@schema@", pg_temp as $$
@@ -573,6 +582,7 @@ set enable_seqscan = off
 set enable_hashjoin = off
 set enable_mergejoin = off
 set enable_material = off
+set enable_memoize = off
 set plan_cache_mode = force_generic_plan
 set jit = off
 set search_path = pg_catalog, "@schema@", pg_temp as $$
@@ -591,20 +601,22 @@ begin
         select * from unnest(the_organizations, the_jobs, the_tokens) with ordinality
             as a (organization_id, id, token, nth)
     ), held as materialized (
-        select j.organization_id, j.id, a.nth
-        from asked a
-        join job j on j.organization_id = a.organization_id and j.id = a.id
-        where j.status = 'running' and j.token = a.token and j.locked_by = the_session
-            and exists (
-                select from worker_session w
-                where w.id = the_session and w.expires_at > clock_timestamp()
-            )
+        select a.organization_id, a.id, a.nth, j.place
         -- One order for everybody.
-        order by j.organization_id, j.id
-        for update of j
+        from (select * from asked order by organization_id, id) a
+        cross join lateral (
+            select j.ctid as place from job j
+            where j.organization_id = a.organization_id and j.id = a.id
+                and j.status = 'running' and j.token = a.token and j.locked_by = the_session
+                and exists (
+                    select from worker_session w
+                    where w.id = the_session and w.expires_at > clock_timestamp()
+                )
+            for update of j
+        ) j
     ), gone as (
-        delete from job j using (select distinct h.organization_id, h.id from held h) h
-        where j.organization_id = h.organization_id and j.id = h.id
+        delete from job j using (select distinct h.place from held h) h
+        where j.ctid = h.place
         returning j.*
     ), kept as (
         insert into job_history (

@@ -68,6 +68,10 @@ impl Catalog {
                     continue;
                 }
                 read += 1;
+                // By its place, which another step found by an index.
+                if scan.how == "Tid Scan" {
+                    continue;
+                }
                 let Some(index) = scan.index else {
                     complain(format!("{} of {}", scan.how, scan.table));
                     continue;
