@@ -269,11 +269,10 @@ begin
         order by (a.nth - 1) / a.weight, a.organization_nth, a.nth
         limit the_limit
     ), locked as materialized (
-        -- Looked up one by one, and then by its place, so that no plan of a small table reads all of it
-        -- once it is large. A row that is locked stays where it is.
-        select c.*, j.place from chosen c
+        -- Looked up one by one, so that no plan of a small table reads all of it once it is large.
+        select c.* from chosen c
         cross join lateral (
-            select j.ctid as place from job j
+            select from job j
             where j.organization_id = c.organization_id and j.id = c.id
                 and j.status in ('queued', 'failed')
             for update skip locked
@@ -285,7 +284,7 @@ begin
             status = 'running', token = the_tokens[n.nth::int],
             locked_by = the_session, locked_worker = the_worker
         from numbered n
-        where j.ctid = n.place
+        where j.organization_id = n.organization_id and j.id = n.id
         returning j.*, n.nth
     ), next_head as materialized (
         -- Where nothing that was found is left, the next one lies in the future, if there is any.
@@ -601,11 +600,11 @@ begin
         select * from unnest(the_organizations, the_jobs, the_tokens) with ordinality
             as a (organization_id, id, token, nth)
     ), held as materialized (
-        select a.organization_id, a.id, a.nth, j.place
+        select a.organization_id, a.id, a.nth
         -- One order for everybody.
         from (select * from asked order by organization_id, id) a
         cross join lateral (
-            select j.ctid as place from job j
+            select from job j
             where j.organization_id = a.organization_id and j.id = a.id
                 and j.status = 'running' and j.token = a.token and j.locked_by = the_session
                 and exists (
@@ -615,8 +614,9 @@ begin
             for update of j
         ) j
     ), gone as (
-        delete from job j using (select distinct h.place from held h) h
-        where j.ctid = h.place
+        -- Not by its place: where somebody asked meanwhile that the job stop, it has another by now.
+        delete from job j using (select distinct h.organization_id, h.id from held h) h
+        where j.organization_id = h.organization_id and j.id = h.id
         returning j.*
     ), kept as (
         insert into job_history (
