@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use trueno_core::error::ErrorKind;
 use trueno_core::model::{JobStatus, ScanStatus};
-use trueno_core::port::{JobOutcome, LeaseRef, SettleOutcome, Settlement, WaitReason};
+use trueno_core::port::{
+    CancelOutcome, JobOutcome, LeaseRef, SettleOutcome, Settlement, WaitReason,
+};
 
 use super::World;
 use crate::suite::{near, refused};
@@ -187,6 +189,41 @@ pub async fn settling_twice_is_told_apart_from_stale(w: World) {
         (JobStatus::Succeeded, 0),
         "nothing changed"
     );
+}
+
+/// A member who asks a job to stop while its worker says that it succeeded changes nothing of its end.
+pub async fn a_cancellation_that_races_the_end_leaves_nothing_behind(w: World) {
+    let tenant = Arc::new(w.organization().await);
+    for _ in 0..20 {
+        w.enqueue(&tenant, w.job()).await;
+    }
+    let leases = w.claim(20).await;
+    let w = Arc::new(w);
+    for lease in leases {
+        let lease = lease.reference();
+        let asking = {
+            let (w, tenant) = (w.clone(), tenant.clone());
+            tokio::spawn(async move { w.queue.cancel(&tenant.scan, lease.job).await.unwrap() })
+        };
+        let settling = {
+            let w = w.clone();
+            tokio::spawn(async move { settle(&w, lease, JobOutcome::Succeeded).await })
+        };
+        let asked = asking.await.unwrap();
+        assert!(
+            matches!(
+                asked,
+                CancelOutcome::Requested | CancelOutcome::AlreadyFinished(JobStatus::Succeeded)
+            ),
+            "{asked:?}"
+        );
+        assert_eq!(
+            settling.await.unwrap(),
+            SettleOutcome::Settled(JobStatus::Succeeded)
+        );
+        let job = w.view(&tenant).await.job(lease.job).await.unwrap();
+        assert_eq!(job.status, JobStatus::Succeeded, "it is over, and not held");
+    }
 }
 
 /// The same settlement sent many times at once settles once, and every other time answers that it did.
