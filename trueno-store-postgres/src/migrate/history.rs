@@ -55,7 +55,7 @@ pub struct HistoryReport {
 /// with it while there is little history, or when little runs.
 ///
 /// # Errors
-/// [`ErrorKind::InvalidInput`] for less than an hour; otherwise as [`retire_keys`](super::retire_keys).
+/// [`InvalidInput`](trueno_core::error::ErrorKind::InvalidInput) for less than an hour; otherwise as [`retire_keys`](super::retire_keys).
 /// What was done before stays done.
 ///
 /// # Cancel-safety
