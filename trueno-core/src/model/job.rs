@@ -137,7 +137,7 @@ impl JobPayload {
     /// A payload of this version of its shape.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidInput`](crate::error::ErrorKind::InvalidInput) for a body that JSON cannot
+    /// [`ErrorKind::InvalidInput`] for a body that JSON cannot
     /// say, such as a map whose keys are no texts.
     pub fn new(version: u32, body: &impl Serialize) -> Result<Self> {
         let body = serde_json::to_value(body)
@@ -213,7 +213,7 @@ impl NewJob {
     /// A job to run at once, with two attempts and priority 0.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidInput`](crate::error::ErrorKind::InvalidInput) for a payload over
+    /// [`ErrorKind::InvalidInput`] for a payload over
     /// [`JobPayload::MAX_BYTES`], nested deeper than [`JSON_DEPTH`], or one that holds a NUL.
     pub fn new(id: JobId, kind: JobKind, payload: JobPayload) -> Result<Self> {
         check_payload(&payload)?;
@@ -251,7 +251,7 @@ impl NewJob {
     /// [`PRIORITY_POINT`](super::PRIORITY_POINT) says.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidInput`](crate::error::ErrorKind::InvalidInput) unless one of
+    /// [`ErrorKind::InvalidInput`] unless one of
     /// [`PRIORITIES`].
     pub fn with_priority(mut self, priority: i16) -> Result<Self> {
         check_priority(priority)?;
@@ -270,7 +270,7 @@ impl NewJob {
     /// Attempts that may fail before the job is dead.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidInput`](crate::error::ErrorKind::InvalidInput) unless 1 to 100.
+    /// [`ErrorKind::InvalidInput`] unless 1 to 100.
     pub fn with_max_attempts(mut self, attempts: u32) -> Result<Self> {
         check_attempts(attempts)?;
         self.max_attempts = attempts;
@@ -287,7 +287,7 @@ impl NewJob {
     /// With so long for each attempt.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidInput`](crate::error::ErrorKind::InvalidInput) unless 1 ms to 7 days.
+    /// [`ErrorKind::InvalidInput`] unless 1 ms to 7 days.
     pub fn with_timeout(mut self, timeout: Duration) -> Result<Self> {
         check_timeout(timeout)?;
         self.timeout = Some(timeout);
@@ -297,7 +297,7 @@ impl NewJob {
     /// With this wait between its attempts.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidInput`](crate::error::ErrorKind::InvalidInput) for a wait of over 30 days.
+    /// [`ErrorKind::InvalidInput`] for a wait of over 30 days.
     pub fn with_backoff(mut self, backoff: Backoff) -> Result<Self> {
         check_backoff(&backoff)?;
         self.backoff = Some(backoff);
@@ -315,7 +315,7 @@ impl NewJob {
     /// before it takes a job.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidInput`](crate::error::ErrorKind::InvalidInput) for what the constructors
+    /// [`ErrorKind::InvalidInput`] for what the constructors
     /// refuse.
     pub fn check(&self) -> Result<()> {
         check_payload(&self.payload)?;
