@@ -162,10 +162,11 @@ begin
 end $$;
 
 -- Hands out up to `the_limit` due jobs of organizations that are locked here, the nth under the nth
--- token. Those served longest ago come first; each may begin its weight's share of the batch.
+-- token. Those served longest ago come first; each may begin its weight's share of the batch, among all
+-- that wait: those that another claim has locked are served as well.
 create or replace function queue_take(
     the_session uuid, the_worker text, the_kinds text[], the_limit int, the_tokens uuid[],
-    the_organizations uuid[], until timestamptz
+    the_organizations uuid[], the_waiting uuid[], until timestamptz
 ) returns table (
     organization_id uuid, id uuid, token uuid, kind text, payload_version bigint, payload jsonb,
     failed_attempts bigint, max_attempts bigint, lost_leases bigint, created_at timestamptz,
@@ -191,7 +192,7 @@ declare
 begin
     select greatest(1, ceil(the_limit::numeric / greatest(1, sum(o.weight))))::bigint into share
         from queue_organization o
-        where o.organization_id = any (the_organizations) and not o.paused
+        where o.organization_id = any (the_waiting) and not o.paused
             and (o.max_running is null or o.running < o.max_running);
 
     return query
@@ -410,11 +411,9 @@ begin
     )
     -- A credit is for what waits.
     update queue_organization o set credit = 0
-        from (
+        where o.credit > 0 and o.organization_id = any (array(
             select n.organization_id from turn n group by n.organization_id having not bool_or(n.has_more)
-        ) n
-        where o.organization_id = any (the_organizations)
-            and o.organization_id = n.organization_id and o.credit > 0;
+        ));
 end $$;
 
 -- Opens the session, or extends it; hands out up to `the_limit` due jobs, the nth under the nth token.
@@ -510,9 +509,11 @@ begin
         has_left := has_left or cardinality(waiting) > coalesce(cardinality(mine), 0);
         exit when mine is null;
         has_locks := true;
+        -- Who had its share gets no more of this batch while others wait whom another claim has locked.
+        exit when taken > 0 and mine <@ tried and cardinality(waiting) > cardinality(mine);
         return query select * from queue_take(
             the_session, the_worker, open_kinds, the_limit - taken, the_tokens[taken + 1:], mine,
-            until
+            waiting, until
         );
         get diagnostics more = row_count;
         taken := taken + more;

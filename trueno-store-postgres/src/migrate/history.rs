@@ -6,7 +6,7 @@ use sqlx::Connection as _;
 use sqlx::postgres::PgConnection;
 use trueno_core::error::{Error, Result};
 
-use super::{begin_alone, exists, not_migrated, read_version, run};
+use super::{begin_as_owner, exists, not_migrated, run};
 use crate::config::{Names, PostgresConfig};
 use crate::encode::RowExt as _;
 use crate::error::{self, sqlstate};
@@ -117,7 +117,7 @@ async fn weeks(
     names: &Names,
     keep_for: Duration,
 ) -> Result<Vec<Week>> {
-    let mut transaction = begin(connection, names).await?;
+    let mut transaction = begin_as_owner(connection, names).await?;
     let rows = sqlx::query(
         "with week as (
             select w as starts, 'job_history_' || to_char(w, 'YYYYMMDD') as name
@@ -173,7 +173,7 @@ async fn step(
     week: Week,
     keep_for: Duration,
 ) -> Result<Step> {
-    let mut transaction = begin(connection, names).await?;
+    let mut transaction = begin_as_owner(connection, names).await?;
     run(&mut transaction, "set local lock_timeout = '1s'").await?;
     let step = if week.is_over {
         drop_over(&mut transaction, names, &week, keep_for).await?
@@ -242,26 +242,11 @@ async fn drop_over(
     keep_for: Duration,
 ) -> Result<Step> {
     let name = &week.name;
+    let keep_for = i64::try_from(keep_for.as_millis()).unwrap_or(i64::MAX);
     // Jobs of that week that end just now wait: those of other weeks do not.
     run(connection, &format!("lock table {name} in share mode")).await?;
     // Policies bind the owner, and show it nothing.
     run(connection, &names.fill_in("set local role \"@system@\"")).await?;
-    sqlx::query(
-        "delete from job_history where id >= $1::uuid and id < $2::uuid and status <> 'dead'
-            and finished_at <= clock_timestamp() - $3 * interval '1 millisecond'
-            and exists (
-                select from job_history where id >= $1::uuid and id < $2::uuid and (
-                    status = 'dead'
-                    or finished_at > clock_timestamp() - $3 * interval '1 millisecond'
-                )
-            )",
-    )
-    .bind(&week.from)
-    .bind(&week.to)
-    .bind(i64::try_from(keep_for.as_millis()).unwrap_or(i64::MAX))
-    .execute(&mut *connection)
-    .await
-    .map_err(error::statement)?;
     let row = sqlx::query(
         "select exists (
             select from job_history
@@ -273,31 +258,25 @@ async fn drop_over(
     )
     .bind(&week.from)
     .bind(&week.to)
-    .bind(i64::try_from(keep_for.as_millis()).unwrap_or(i64::MAX))
+    .bind(keep_for)
     .fetch_one(&mut *connection)
     .await
     .map_err(error::statement)?;
-    if row.flag("is_wanted")? {
-        return Ok(Step::Kept);
+    if !row.flag("is_wanted")? {
+        run(connection, &names.fill_in("set local role \"@owner@\"")).await?;
+        run(connection, &format!("drop table {name}")).await?;
+        return Ok(Step::Dropped);
     }
-    run(connection, &names.fill_in("set local role \"@owner@\"")).await?;
-    run(connection, &format!("drop table {name}")).await?;
-    Ok(Step::Dropped)
-}
-
-/// As the owner, alone.
-async fn begin<'c>(
-    connection: &'c mut PgConnection,
-    names: &Names,
-) -> Result<sqlx::Transaction<'c, sqlx::Postgres>> {
-    let mut transaction = begin_alone(connection, names).await?;
-    run(
-        &mut transaction,
-        &names.fill_in("set local search_path = \"@schema@\", pg_temp; set local role \"@owner@\""),
+    sqlx::query(
+        "delete from job_history
+         where id >= $1::uuid and id < $2::uuid and status <> 'dead'
+            and finished_at <= clock_timestamp() - $3 * interval '1 millisecond'",
     )
-    .await?;
-    read_version(&mut transaction)
-        .await?
-        .serves_this_program()?;
-    Ok(transaction)
+    .bind(&week.from)
+    .bind(&week.to)
+    .bind(keep_for)
+    .execute(&mut *connection)
+    .await
+    .map_err(error::statement)?;
+    Ok(Step::Kept)
 }

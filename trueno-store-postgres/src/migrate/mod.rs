@@ -103,15 +103,7 @@ pub async fn retire_keys(config: &PostgresConfig, keys: &KeyFile) -> Result<Vec<
     if !exists(&mut connection, &names.schema).await? {
         return Err(not_migrated());
     }
-    let mut transaction = begin_alone(&mut connection, &names).await?;
-    run(
-        &mut transaction,
-        &names.fill_in("set local search_path = \"@schema@\", pg_temp; set local role \"@owner@\""),
-    )
-    .await?;
-    read_version(&mut transaction)
-        .await?
-        .serves_this_program()?;
+    let mut transaction = begin_as_owner(&mut connection, &names).await?;
     let retired = keys::retire_others(&mut transaction, keys, &names.schema).await?;
     transaction.commit().await.map_err(error::commit)?;
     // Committed already; a goodbye that is lost changes nothing.
@@ -156,6 +148,23 @@ async fn begin_alone<'c>(
         .execute(&mut *transaction)
         .await
         .map_err(error::statement)?;
+    Ok(transaction)
+}
+
+/// Begins such a transaction as the owner, on a schema that serves this program.
+async fn begin_as_owner<'c>(
+    connection: &'c mut PgConnection,
+    names: &Names,
+) -> Result<Transaction<'c, Postgres>> {
+    let mut transaction = begin_alone(connection, names).await?;
+    run(
+        &mut transaction,
+        &names.fill_in("set local search_path = \"@schema@\", pg_temp; set local role \"@owner@\""),
+    )
+    .await?;
+    read_version(&mut transaction)
+        .await?
+        .serves_this_program()?;
     Ok(transaction)
 }
 

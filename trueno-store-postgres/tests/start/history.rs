@@ -8,12 +8,23 @@ use trueno_core::error::ErrorKind;
 use trueno_core::id::JobId;
 use trueno_core::model::{JobStatus, NewJob};
 use trueno_core::port::{JobOutcome, Settlement};
-use trueno_store_postgres::partition_history;
+use trueno_store_postgres::{PostgresConfig, partition_history};
 use trueno_testkit::fixtures::{Tenant, World};
 
 use crate::support::{self, Database};
 
 const KEEP: Duration = Duration::from_secs(30 * 24 * 3_600);
+
+/// A store of its own, and an organization in it.
+async fn with_an_organization() -> (Database, PostgresConfig, World, Tenant) {
+    let database = Database::migrated(&support::keys()).await;
+    let config = database.config();
+    let harness = support::harness_of(database, config.clone()).await;
+    let database = harness.database.borrowed();
+    let w = World::new(harness).await;
+    let tenant = w.organization().await;
+    (database, config, w, tenant)
+}
 
 async fn names(database: &Database) -> Vec<String> {
     let mut admin = database.admin().await;
@@ -91,12 +102,7 @@ async fn ended(
 
 #[tokio::test]
 async fn weeks_come_and_go_with_what_nobody_wants_any_more() {
-    let database = Database::migrated(&support::keys()).await;
-    let config = database.config();
-    let harness = support::harness_of(database, config.clone()).await;
-    let database = harness.database.borrowed();
-    let w = World::new(harness).await;
-    let tenant = w.organization().await;
+    let (database, config, w, tenant) = with_an_organization().await;
 
     let report = partition_history(&config, KEEP).await.unwrap();
     assert_eq!(
@@ -194,12 +200,7 @@ async fn weeks_come_and_go_with_what_nobody_wants_any_more() {
 
 #[tokio::test]
 async fn a_week_whose_jobs_lie_in_the_default_partition_gets_none() {
-    let database = Database::migrated(&support::keys()).await;
-    let config = database.config();
-    let harness = support::harness_of(database, config.clone()).await;
-    let database = harness.database.borrowed();
-    let w = World::new(harness).await;
-    let tenant = w.organization().await;
+    let (database, config, w, tenant) = with_an_organization().await;
     let now = w.now().await;
     let job = ended(&w, &database, &tenant, now, false).await;
     let report = partition_history(&config, KEEP).await.unwrap();
