@@ -27,8 +27,21 @@ fn memory(clock: SharedClock, ids: IdSource) -> Parts {
     let store = Arc::new(MemoryStore::new(clock, ids));
     Parts {
         queue: store.clone(),
-        store,
+        store: store.clone(),
+        schedules: store,
     }
+}
+
+/// Fails unless one of the first seeds shows what is wrong with these parts, in these words.
+fn finds(words: &str, wrong: impl Fn(Parts) -> Parts) {
+    for seed in 0..50 {
+        let run = simulate(seed, |clock, ids| wrong(memory(clock, ids)));
+        if run.broken.iter().any(|broken| broken.contains(words)) {
+            assert!(run.to_string().ends_with(&format!("TRUENO_SEED={seed}")));
+            return;
+        }
+    }
+    panic!("{words:?} was not found");
 }
 
 /// The runs of some seeds: their figures, and those that broke something.

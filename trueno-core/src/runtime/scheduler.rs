@@ -13,7 +13,7 @@ use super::scan::{JOB_KIND, scan_job};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{IdSource, OrganizationId, ScheduleId};
 use crate::model::{CronExpression, JobKind, MissedTicks};
-use crate::port::{DuePosition, DueSchedule, Fire, Fired, TenantStore, TickRun};
+use crate::port::{DuePosition, DueSchedule, Fire, Fired, Scheduling, TickRun};
 use crate::retry::Backoff;
 use crate::state::schedule::{Step, jitter_offset, step};
 
@@ -112,7 +112,7 @@ pub struct TickReport {
 /// left alone for 1 s at first, and up to 5 min.
 #[derive(Debug)]
 pub struct Scheduler {
-    store: Arc<dyn TenantStore>,
+    store: Arc<dyn Scheduling>,
     config: SchedulerConfig,
     ids: IdSource,
     failing: Mutex<HashMap<(OrganizationId, ScheduleId), Failing>>,
@@ -129,11 +129,7 @@ impl Scheduler {
     ///
     /// # Errors
     /// [`ErrorKind::Config`] for a poll interval or a number of 0.
-    pub fn new(
-        store: Arc<dyn TenantStore>,
-        config: SchedulerConfig,
-        ids: IdSource,
-    ) -> Result<Self> {
+    pub fn new(store: Arc<dyn Scheduling>, config: SchedulerConfig, ids: IdSource) -> Result<Self> {
         config.check()?;
         Ok(Self {
             store,

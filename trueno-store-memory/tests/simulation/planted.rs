@@ -12,9 +12,7 @@ use trueno_core::port::{
     CancelOutcome, Claim, ClaimRequest, Enqueued, Heartbeat, Horizon, JobQueue, QueueStats,
     Recovered, SettleOutcome, Settlement, WaitReason, WakeUps,
 };
-use trueno_testkit::simulation::{Parts, simulate};
-
-use crate::memory;
+use trueno_testkit::simulation::Parts;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Defect {
@@ -118,23 +116,14 @@ impl JobQueue for Wrong {
     }
 }
 
-/// Fails unless one of the first seeds shows the defect, in these words.
 fn finds(defect: Defect, words: &str) {
-    for seed in 0..50 {
-        let run = simulate(seed, |clock, ids| {
-            let Parts { queue, store } = memory(clock, ids);
-            let queue = Arc::new(Wrong {
-                real: queue,
-                defect,
-            });
-            Parts { queue, store }
-        });
-        if run.broken.iter().any(|broken| broken.contains(words)) {
-            assert!(run.to_string().ends_with(&format!("TRUENO_SEED={seed}")));
-            return;
-        }
-    }
-    panic!("{defect:?} was not found");
+    crate::finds(words, |parts| Parts {
+        queue: Arc::new(Wrong {
+            real: parts.queue,
+            defect,
+        }),
+        ..parts
+    });
 }
 
 #[test]

@@ -140,7 +140,7 @@ impl FaultPlan {
     }
 
     /// Lets `call` of `method` through, as far as the plan has it.
-    pub(super) async fn through<T>(
+    pub(crate) async fn through<T>(
         &self,
         method: &'static str,
         call: impl Future<Output = Result<T>> + Send,

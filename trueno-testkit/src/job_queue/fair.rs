@@ -1,5 +1,7 @@
 //! Fairness: while organizations wait, they begin jobs in proportion to their weights.
 
+use std::sync::{Arc, Mutex};
+
 use trueno_core::model::OrganizationLimits;
 
 use super::World;
@@ -93,6 +95,48 @@ pub async fn organizations_share_equally_whatever_they_have_waiting(w: World) {
             "claims of {size}: {begun:?}, a Jain index of {index:.3}"
         );
     }
+}
+
+/// Equal shares also where several workers claim at the same time, and one organization has what all of
+/// them could take.
+pub async fn claims_at_the_same_time_share_equally(w: World) {
+    const EACH: usize = 50;
+    const WORKERS: usize = 8;
+    let heavy = w.organization().await;
+    enqueue(&w, &heavy, 1_000, 0).await;
+    let mut tenants = vec![heavy];
+    for _ in 0..10 {
+        let tenant = w.organization().await;
+        enqueue(&w, &tenant, EACH, 0).await;
+        tenants.push(tenant);
+    }
+    let counted = EACH * tenants.len();
+    let w = Arc::new(w);
+    let begun = Arc::new(Mutex::new(Vec::new()));
+    let workers: Vec<_> = (0..WORKERS)
+        .map(|_| {
+            let (w, begun) = (w.clone(), begun.clone());
+            tokio::spawn(async move {
+                let request = w.claim_request(20);
+                while begun.lock().unwrap().len() < counted {
+                    let claims = w.queue.claim(&request).await.unwrap();
+                    let organizations = claims.iter().map(|claim| claim.lease.organization);
+                    begun.lock().unwrap().extend(organizations);
+                }
+            })
+        })
+        .collect();
+    for worker in workers {
+        worker.await.unwrap();
+    }
+    let begun = begun.lock().unwrap();
+    let share = |tenant: &Tenant| {
+        let of = begun[..counted].iter().filter(|begun| **begun == tenant.id);
+        of.count() as f64
+    };
+    let shares: Vec<f64> = tenants.iter().map(share).collect();
+    let index = jain(&shares);
+    assert!(index >= FAIR, "{index} for {shares:?}");
 }
 
 /// Weights say how much of the workers each gets; a change of weight holds from the next claim on.

@@ -126,6 +126,7 @@ macro_rules! for_each_job_queue_case {
             }
             fair {
                 organizations_share_equally_whatever_they_have_waiting,
+                claims_at_the_same_time_share_equally,
                 organizations_share_by_weight,
                 who_comes_late_gets_an_equal_share,
                 what_one_cannot_take_is_the_others,

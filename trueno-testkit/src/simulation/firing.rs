@@ -6,16 +6,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use parking_lot::Mutex;
-use trueno_core::access::OrgScope;
 use trueno_core::error::Result;
-use trueno_core::id::{AuditEventId, ScheduleId, UserId};
-use trueno_core::model::{AuditEvent, EventDraft, Membership, NewOrganization, Organization};
-use trueno_core::port::{
-    AuditOutbox, DuePosition, DueSchedule, FinishOutcome, Finished, Fire, Fired, Ingest, Lease,
-    ReadView, Scheduling, TenantStore, UnitOfWork,
-};
+use trueno_core::id::ScheduleId;
+use trueno_core::port::{DuePosition, DueSchedule, Fire, Fired, Scheduling};
 
 use super::watch::Log;
+use crate::fault::FaultPlan;
 
 /// A schedule's tick that is due.
 pub(super) type Due = (ScheduleId, Timestamp);
@@ -40,10 +36,11 @@ impl Firing {
     }
 }
 
-/// The store as it is, watched.
+/// The schedules as they are, watched, and faults above that.
 #[derive(Debug)]
-pub(super) struct WatchedStore {
-    pub(super) real: Arc<dyn TenantStore>,
+pub(super) struct WatchedSchedules {
+    pub(super) real: Arc<dyn Scheduling>,
+    pub(super) faults: FaultPlan,
     pub(super) log: Arc<Log>,
     pub(super) firing: Arc<Firing>,
     /// The number of the scheduler whose requests these are.
@@ -52,21 +49,31 @@ pub(super) struct WatchedStore {
 
 #[deny(clippy::missing_trait_methods)]
 #[async_trait]
-impl Scheduling for WatchedStore {
+impl Scheduling for WatchedSchedules {
     async fn due_schedules(
         &self,
         after: Option<DuePosition>,
         limit: usize,
     ) -> Result<Vec<DueSchedule>> {
-        let due = self.real.due_schedules(after, limit).await?;
-        let mut in_hand = self.firing.in_hand.lock();
-        for due in &due {
-            in_hand.insert((self.nth, (due.id, due.due_at)), due.now);
-        }
-        Ok(due)
+        let look = async {
+            let due = self.real.due_schedules(after, limit).await?;
+            let mut in_hand = self.firing.in_hand.lock();
+            for due in &due {
+                in_hand.insert((self.nth, (due.id, due.due_at)), due.now);
+            }
+            Ok(due)
+        };
+        self.faults.through("scheduling.due_schedules", look).await
     }
 
     async fn fire(&self, fire: Fire) -> Result<Fired> {
+        let call = self.fire_watched(fire);
+        self.faults.through("scheduling.fire", call).await
+    }
+}
+
+impl WatchedSchedules {
+    async fn fire_watched(&self, fire: Fire) -> Result<Fired> {
         let due = (fire.schedule, fire.due_at);
         let what = format!(
             "{}, due at {}: {:?} runs, {} passed over",
@@ -84,58 +91,5 @@ impl Scheduling for WatchedStore {
         self.log
             .line(format_args!("scheduler {nth} fires {what}: {fired:?}"));
         Ok(fired)
-    }
-}
-
-#[deny(clippy::missing_trait_methods)]
-#[async_trait]
-impl AuditOutbox for WatchedStore {
-    async fn staged(&self, limit: usize) -> Result<Vec<AuditEvent>> {
-        self.real.staged(limit).await
-    }
-
-    async fn forget(&self, events: &[AuditEventId]) -> Result<()> {
-        self.real.forget(events).await
-    }
-}
-
-#[deny(clippy::missing_trait_methods)]
-#[async_trait]
-impl TenantStore for WatchedStore {
-    async fn memberships(&self, user: UserId) -> Result<Vec<Membership>> {
-        self.real.memberships(user).await
-    }
-
-    async fn create_organization(
-        &self,
-        new: NewOrganization,
-        event: EventDraft,
-    ) -> Result<Organization> {
-        self.real.create_organization(new, event).await
-    }
-
-    async fn lapse_exceptions(&self, now: Timestamp, limit: usize) -> Result<u64> {
-        self.real.lapse_exceptions(now, limit).await
-    }
-
-    async fn read(&self, scope: &OrgScope) -> Result<Box<dyn ReadView>> {
-        self.real.read(scope).await
-    }
-
-    async fn begin(&self, scope: &OrgScope) -> Result<Box<dyn UnitOfWork>> {
-        self.real.begin(scope).await
-    }
-
-    async fn ingest(&self, lease: &Lease) -> Result<Box<dyn Ingest>> {
-        self.real.ingest(lease).await
-    }
-
-    async fn finish(
-        &self,
-        lease: &Lease,
-        outcome: FinishOutcome,
-        event: EventDraft,
-    ) -> Result<Finished> {
-        self.real.finish(lease, outcome, event).await
     }
 }

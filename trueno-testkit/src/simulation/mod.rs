@@ -41,7 +41,7 @@ use std::sync::Arc;
 
 use trueno_core::clock::SharedClock;
 use trueno_core::id::IdSource;
-use trueno_core::port::{JobQueue, TenantStore};
+use trueno_core::port::{JobQueue, Scheduling, TenantStore};
 
 /// An adapter's store, empty, and the queue over the same data. Its time has to be that of the
 /// clock that it was made with.
@@ -51,6 +51,8 @@ pub struct Parts {
     pub queue: Arc<dyn JobQueue>,
     /// The store.
     pub store: Arc<dyn TenantStore>,
+    /// The store once more, as schedulers see it.
+    pub schedules: Arc<dyn Scheduling>,
 }
 
 /// What a simulated run was.

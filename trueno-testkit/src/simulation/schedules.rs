@@ -16,12 +16,12 @@ use trueno_core::runtime::scan::{self, ScanRequest};
 use trueno_core::runtime::{Scheduler, SchedulerConfig};
 use trueno_core::state::cloud_account::AccountEvent;
 
-use super::firing::WatchedStore;
+use super::firing::WatchedSchedules;
 use super::handler::SCANS;
 use super::plot::{LONGEST_DELAY, Plot, Worker};
 use super::rhythm::RHYTHMS;
 use super::ticks::{self, Made, PAUSED, RESUMED, SCHEDULED};
-use crate::fault::{FaultPlan, FaultyStore};
+use crate::fault::FaultPlan;
 
 pub(super) const SCHEDULERS: usize = 2;
 
@@ -90,8 +90,9 @@ impl Plot {
             ErrorKind::Unavailable,
             LONGEST_DELAY,
         );
-        let watched = WatchedStore {
-            real: self.parts.store.clone(),
+        let watched = WatchedSchedules {
+            real: self.parts.schedules.clone(),
+            faults: faults.clone(),
             log: self.log.clone(),
             firing: self.firing.clone(),
             nth,
@@ -101,9 +102,8 @@ impl Plot {
             .with_concurrency(self.random.random_range(1..4))
             .with_most_per_tick(self.random.random_range(1..5))
             .with_job_kind(SCANS);
-        let store = Arc::new(FaultyStore::new(Arc::new(watched), faults.clone()));
         let ids = IdSource::seeded(self.random.random());
-        let scheduler = Scheduler::new(store, config, ids).unwrap();
+        let scheduler = Scheduler::new(Arc::new(watched), config, ids).unwrap();
         let shutdown = CancellationToken::new();
         let stop = shutdown.clone();
         let task = tokio::spawn(async move { scheduler.run(stop).await });

@@ -29,7 +29,7 @@ use crate::text::text_enum;
 /// - The actor of the scan and of the event is the schedule. Members' versions of it stay as they are.
 /// - **Cancel-safety**: a dropped `fire` was applied or not.
 #[async_trait]
-pub trait Scheduling: Send + Sync {
+pub trait Scheduling: Send + Sync + std::fmt::Debug {
     /// Up to `limit` active schedules that are due by the store's clock, of any organization, in the
     /// order of due time, organization and id: those after `after`, where it is given.
     async fn due_schedules(
