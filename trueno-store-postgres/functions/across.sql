@@ -23,16 +23,26 @@
 -- | note_added, note_gone, note_waiting_again: triggers (queue.sql) | owner |
 -- | queue_fold, queue_take, queue_lock (queue.sql) | nobody: called by functions of this role |
 
+-- Asked for every request, so its plan is kept: one for large tables, whatever they are by then.
 create or replace function memberships(the_user uuid)
 returns table (organization_id uuid, role text)
-language sql stable security definer
+language plpgsql stable security definer
+set enable_seqscan = off
+set plan_cache_mode = force_generic_plan
 set search_path = pg_catalog, "@schema@", pg_temp as $$
-    select m.organization_id, m.role
-    from member_lookup l
-    join member m on m.organization_id = l.organization_id and m.user_id = l.user_id
-    where l.user_id = the_user
-    order by m.organization_id;
-$$;
+#variable_conflict use_column
+begin
+    return query
+        select m.organization_id, m.role
+        from member_lookup l
+        cross join lateral (
+            select m.organization_id, m.role from member m
+            where m.organization_id = l.organization_id and m.user_id = l.user_id
+            limit 1
+        ) m
+        where l.user_id = the_user
+        order by m.organization_id;
+end $$;
 
 -- An id that an erased organization had is in use.
 create or replace function create_organization(

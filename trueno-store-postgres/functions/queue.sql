@@ -42,7 +42,9 @@ begin
         select o.organization_id from (
             select o.organization_id from organization o
             where o.organization_id = any (noted) and not exists (
-                select from queue_organization q where q.organization_id = o.organization_id
+                -- One probe each.
+                select from queue_organization q
+                where q.organization_id = o.organization_id offset 0
             )
             -- In order, since two that insert the same wait for each other.
             order by o.organization_id
@@ -101,10 +103,15 @@ begin
             due_at = least(l.due_at, excluded.due_at)
     ), turns as (
         insert into queue_turn as t (organization_id, kind, turn)
-        -- Not before now: who names a moment long past is not served before everybody else.
-        select g.organization_id, g.kind, greatest(min(g.ready_at), clock_timestamp())
-        from gone g where g.lane is not null
-        group by g.organization_id, g.kind
+        -- Not before now: who names a moment long past is not served before everybody else. Of those
+        -- that are noted here, who came first is first.
+        select g.organization_id, g.kind, greatest(g.ready_at, clock_timestamp())
+        from (
+            select g.organization_id, g.kind, min(g.ready_at) as ready_at
+            from gone g where g.lane is not null
+            group by g.organization_id, g.kind
+            order by min(g.position)
+        ) g
         on conflict (organization_id, kind) do update set turn = least(t.turn, excluded.turn)
     ), counted as (
         update queue_organization o set
@@ -114,10 +121,16 @@ begin
                 sum(g.freed) as freed
             from gone g group by g.organization_id
         ) g
-        -- Said once more, here and below, so that no plan reads more than these organizations' rows,
-        -- however small the planner takes the table for.
-        where o.organization_id = any (locked) and o.organization_id = g.organization_id
-        returning o.organization_id, g.freed, o.max_running
+        -- Found by one probe each, and then by its place, here and below: joined, each would be
+        -- compared with each. Nobody moves what is kept of an organization that is locked since an
+        -- earlier statement.
+        cross join lateral (
+            select o.ctid as place from queue_organization o
+            where o.organization_id = g.organization_id offset 0
+        ) p
+        where o.ctid = p.place
+        returning o.organization_id,
+            o.running < o.max_running and o.running + g.freed >= o.max_running as has_room_again
     ), keyed as (
         update queue_key k set running = k.running - g.freed
         from (
@@ -125,39 +138,50 @@ begin
             from gone g where g.concurrency_key <> '' and g.freed > 0
             group by g.organization_id, g.concurrency_key
         ) g
-        where k.organization_id = any (locked)
-            and k.organization_id = g.organization_id and k.concurrency_key = g.concurrency_key
+        cross join lateral (
+            select k.ctid as place from queue_key k
+            where k.organization_id = g.organization_id
+                and k.concurrency_key = g.concurrency_key offset 0
+        ) p
+        where k.ctid = p.place
         returning k.organization_id, k.concurrency_key
     )
-    select array_agg(distinct f.organization_id),
-        array_agg(f.organization_id) filter (where f.concurrency_key <> ''),
-        array_agg(f.concurrency_key) filter (where f.concurrency_key <> '')
-        into freed, key_organizations, keys
-        from (
-            select c.organization_id, '' as concurrency_key from counted c
-            where c.freed > 0 and c.max_running is not null
-            union all
-            select k.organization_id, k.concurrency_key from keyed k
-        ) f;
-    -- Where a place is free again, what waited for one is looked at again.
-    if freed is not null then
-        update queue_lane l set due_at = l.head_at
-            from unnest(key_organizations, keys) f (organization_id, concurrency_key)
-            where l.organization_id = f.organization_id
-                and l.concurrency_key = f.concurrency_key and l.concurrency_key <> ''
-                and l.due_at > l.head_at
-                and exists (
-                    select from queue_key k
-                    where k.organization_id = l.organization_id
-                        and k.concurrency_key = l.concurrency_key
-                        and k.running < l.concurrency_limit
-                );
-        update queue_turn t set turn = clock_timestamp()
-            where t.organization_id = any (freed) and t.turn > clock_timestamp();
+    select (select array_agg(c.organization_id) from counted c where c.has_room_again),
+        (select array_agg(k.organization_id order by k.organization_id, k.concurrency_key) from keyed k),
+        (select array_agg(k.concurrency_key order by k.organization_id, k.concurrency_key) from keyed k)
+        into freed, key_organizations, keys;
+    -- Where a place is free again, what waited for one is looked at again, and nothing else.
+    if keys is not null then
+        with woken as (
+            update queue_lane l set due_at = l.head_at
+                from unnest(key_organizations, keys) f (organization_id, concurrency_key)
+                cross join lateral (
+                    select k.running from queue_key k
+                    where k.organization_id = f.organization_id
+                        and k.concurrency_key = f.concurrency_key offset 0
+                ) k
+                cross join lateral (
+                    select l.ctid as place from queue_lane l
+                    where l.organization_id = f.organization_id
+                        and l.concurrency_key = f.concurrency_key and l.concurrency_key <> ''
+                        and l.due_at > l.head_at and k.running < l.concurrency_limit offset 0
+                ) p
+                where l.ctid = p.place
+                returning l.organization_id
+        )
+        select freed || array_agg(distinct w.organization_id) into freed from woken w;
         delete from queue_key k
             using unnest(key_organizations, keys) f (organization_id, concurrency_key)
-            where k.organization_id = f.organization_id
-                and k.concurrency_key = f.concurrency_key and k.running = 0;
+            cross join lateral (
+                select k.ctid as place from queue_key k
+                where k.organization_id = f.organization_id
+                    and k.concurrency_key = f.concurrency_key and k.running = 0 offset 0
+            ) p
+            where k.ctid = p.place;
+    end if;
+    if freed is not null then
+        update queue_turn t set turn = clock_timestamp()
+            where t.organization_id = any (freed) and t.turn > clock_timestamp();
     end if;
 end $$;
 
@@ -199,12 +223,12 @@ begin
     with served as materialized (
         select o.*, least(o.budget, o.max_running - o.running, the_limit) as room
         from (
-            select o.organization_id, n.nth, o.weight, o.max_running, o.running,
+            select o.ctid as place, o.organization_id, n.nth, o.weight, o.max_running, o.running,
                 case when o.credit > 0 then o.credit else o.weight * share end as budget
             from unnest(the_organizations) with ordinality as n (organization_id, nth)
             -- One probe each, whatever the planner thinks that there is: so too below.
             cross join lateral (
-                select o.* from queue_organization o
+                select o.ctid, o.* from queue_organization o
                 where o.organization_id = n.organization_id offset 0
             ) o
             where not o.paused and (o.max_running is null or o.running < o.max_running)
@@ -220,7 +244,7 @@ begin
             ) as room
         from served o
         cross join lateral (
-            select l.* from queue_lane l
+            select l.ctid as place, l.* from queue_lane l
             where l.organization_id = o.organization_id and l.kind = any (the_kinds)
                 and l.due_at <= moment
             order by l.head_at - l.priority * interval '1 minute'
@@ -236,39 +260,49 @@ begin
         select l.organization_id, l.lane, l.concurrency_key, l.concurrency_limit, l.key_running,
             l.organization_nth, l.weight, l.organization_room,
             j.id, j.run_at, j.run_at - l.priority * interval '1 minute' as rank,
-            row_number() over (
-                partition by l.organization_id, l.lane order by j.run_at, j.id
-            ) <= l.room as has_room
+            j.nth <= l.room as has_room
         from lane l
         cross join lateral (
-            select j.id, j.run_at from job j
-            where j.organization_id = l.organization_id and j.lane = l.lane
-                and (j.run_at, j.id) >= (l.head_at, l.head_id) and j.run_at <= moment
-                and j.status in ('queued', 'failed')
-            order by j.run_at, j.id
-            limit l.room + 1
+            select j.*, row_number() over (order by j.run_at, j.id) as nth from (
+                select j.id, j.run_at from job j
+                where j.organization_id = l.organization_id and j.lane = l.lane
+                    and (j.run_at, j.id) >= (l.head_at, l.head_id) and j.run_at <= moment
+                    and j.status in ('queued', 'failed')
+                order by j.run_at, j.id
+                limit l.room + 1
+            ) j
         ) j
         where l.room > 0
     ), allowed as materialized (
-        select f.* from (
+        select f.organization_id, f.id, f.concurrency_key, f.rank, f.organization_nth, f.weight,
+            f.organization_room
+        from found f where f.has_room and f.concurrency_limit = 0
+        union all
+        select f.organization_id, f.id, f.concurrency_key, f.rank, f.organization_nth, f.weight,
+            f.organization_room
+        from (
             select f.*, row_number() over (
                 partition by f.organization_id, f.concurrency_key order by f.rank, f.id
             ) + f.key_running <= f.concurrency_limit as key_has_room
-            from found f where f.has_room
+            from found f where f.has_room and f.concurrency_limit > 0
         ) f
-        where f.concurrency_limit = 0 or f.key_has_room
+        where f.key_has_room
     ), chosen as materialized (
-        select a.organization_id, a.id, a.organization_nth, a.rank
+        select c.*, row_number() over (order by c.organization_nth, c.organization_place) as nth
         from (
-            select a.*, row_number() over (
-                partition by a.organization_id order by a.rank, a.id
-            ) as nth
-            from allowed a
-        ) a
-        where a.nth <= a.organization_room
-        -- Round by round, an organization's weight in each.
-        order by (a.nth - 1) / a.weight, a.organization_nth, a.nth
-        limit the_limit
+            select a.organization_id, a.id, a.concurrency_key, a.organization_nth,
+                a.organization_place
+            from (
+                select a.*, row_number() over (
+                    partition by a.organization_id order by a.rank, a.id
+                ) as organization_place
+                from allowed a
+            ) a
+            where a.organization_place <= a.organization_room
+            -- Round by round, an organization's weight in each.
+            order by (a.organization_place - 1) / a.weight, a.organization_nth, a.organization_place
+            limit the_limit
+        ) c
     ), locked as materialized (
         -- Looked up one by one, so that no plan of a small table reads all of it once it is large.
         select c.* from chosen c
@@ -278,18 +312,9 @@ begin
                 and j.status in ('queued', 'failed')
             for update skip locked
         ) j
-    ), numbered as (
-        select l.*, row_number() over (order by l.organization_nth, l.rank, l.id) as nth from locked l
-    ), taken as (
-        update job j set
-            status = 'running', token = the_tokens[n.nth::int],
-            locked_by = the_session, locked_worker = the_worker
-        from numbered n
-        where j.organization_id = n.organization_id and j.id = n.id
-        returning j.*, n.nth
     ), next_head as materialized (
         -- Where nothing that was found is left, the next one lies in the future, if there is any.
-        select e.organization_id, e.lane,
+        select e.place,
             case when e.room <= 0 then e.head_at
                 when e.left_id is not null then e.left_at
                 else coalesce(n.run_at, 'infinity') end as head_at,
@@ -303,7 +328,9 @@ begin
             e.concurrency_key
         from (
             -- Not joins, which without statistics would compare each with each.
-            select u.organization_id, u.lane, max(u.room) as room, max(u.head_at) as head_at,
+            select u.organization_id, u.lane,
+                (array_agg(u.place) filter (where u.place is not null))[1] as place,
+                max(u.room) as room, max(u.head_at) as head_at,
                 (array_agg(u.head_id) filter (where u.head_id is not null))[1] as head_id,
                 (array_agg(u.left_at order by u.left_at, u.left_id)
                     filter (where u.left_id is not null))[1] as left_at,
@@ -311,11 +338,11 @@ begin
                     filter (where u.left_id is not null))[1] as left_id,
                 max(u.concurrency_key) as concurrency_key
             from (
-                select l.organization_id, l.lane, l.room, l.head_at, l.head_id,
+                select l.organization_id, l.lane, l.place, l.room, l.head_at, l.head_id,
                     null::timestamptz as left_at, null::uuid as left_id, l.concurrency_key
                 from lane l
                 union all
-                select f.organization_id, f.lane, null, null, null, f.run_at, f.id, null
+                select f.organization_id, f.lane, null, null, null, null, f.run_at, f.id, null
                 from found f where (f.organization_id, f.id) not in (
                     select t.organization_id, t.id from locked t
                 )
@@ -333,18 +360,14 @@ begin
         update queue_lane l set
             head_at = e.head_at, head_id = e.head_id, due_at = e.due_at
         from next_head e
-        where l.organization_id = any (the_organizations)
-            and l.organization_id = e.organization_id and l.lane = e.lane
-            and (e.concurrency_key = '' or not e.is_empty)
+        where l.ctid = e.place and (e.concurrency_key = '' or not e.is_empty)
     ), emptied as (
         -- There may be a key for each of many things: a note brings its lane back.
         delete from queue_lane l using next_head e
-        where l.organization_id = any (the_organizations)
-            and l.organization_id = e.organization_id and l.lane = e.lane
-            and e.concurrency_key <> '' and e.is_empty
+        where l.ctid = e.place and e.concurrency_key <> '' and e.is_empty
     ), keys as (
         insert into queue_key as k (organization_id, concurrency_key, running)
-        select t.organization_id, t.concurrency_key, count(*) from taken t
+        select t.organization_id, t.concurrency_key, count(*) from locked t
         where t.concurrency_key <> '' group by t.organization_id, t.concurrency_key
         on conflict (organization_id, concurrency_key) do update
             set running = k.running + excluded.running
@@ -359,32 +382,41 @@ begin
             -- Whom the batch had no room for keeps its turn; who could begin none has had it.
             is_served = case when s.taken > 0 then s.taken >= s.budget else not s.is_left end
         from (
-            select s.organization_id, s.budget, count(t.id) as taken,
+            select (array_agg(u.place) filter (where u.place is not null))[1] as place,
+                max(u.budget) as budget, sum(u.taken) as taken,
                 exists (
-                    select from allowed a where a.organization_id = s.organization_id
+                    select from allowed a where a.organization_id = u.organization_id
                 ) and not exists (
-                    select from chosen c where c.organization_id = s.organization_id
+                    select from chosen c where c.organization_id = u.organization_id
                 ) as is_left
-            from served s left join taken t on t.organization_id = s.organization_id
-            group by s.organization_id, s.budget
+            from (
+                select s.organization_id, s.place, s.budget, 0 as taken from served s
+                union all
+                select t.organization_id, null, null, 1 from locked t
+            ) u
+            group by u.organization_id
         ) s
-        where o.organization_id = any (the_organizations)
-            and o.organization_id = s.organization_id
+        where o.ctid = s.place
     ), batch as (
         insert into worker_batch (session_id, organization_ids, job_ids)
-        select the_session, array_agg(t.organization_id), array_agg(t.id) from taken t
+        select the_session, array_agg(t.organization_id), array_agg(t.id) from locked t
         having count(*) > 0
     )
-    select t.organization_id, t.id, t.token, t.kind, t.payload_version, t.payload,
-        t.failed_attempts, t.max_attempts, t.lost_leases, t.created_at,
-        t.timeout_ms, t.backoff_base_ms, t.backoff_cap_ms, t.run_at, t.correlation_id, until
-    from taken t order by t.nth;
+    -- What is locked is as it was when it was locked: all of it is taken, in this order.
+    update job j set
+        status = 'running', token = the_tokens[t.nth::int],
+        locked_by = the_session, locked_worker = the_worker
+    from locked t
+    where j.organization_id = t.organization_id and j.id = t.id
+    returning j.organization_id, j.id, j.token, j.kind, j.payload_version, j.payload,
+        j.failed_attempts, j.max_attempts, j.lost_leases, j.created_at,
+        j.timeout_ms, j.backoff_base_ms, j.backoff_cap_ms, j.run_at, j.correlation_id, until;
 
     -- Who has more that is due, and has had its share, goes to the back; who has none waits until it
     -- has, and who may begin none, until a place is free (queue_fold) or it may again
     -- (pause_organization, set_queue_limits).
     with turn as (
-        select t.organization_id, t.kind,
+        select t.ctid as place, t.organization_id, t.turn as turn_before,
             case
                 when o.paused or o.running >= o.max_running then 'infinity'
                 when d.due_at <= moment then
@@ -406,8 +438,7 @@ begin
         where t.organization_id = any (the_organizations) and t.kind = any (the_kinds)
     ), moved as (
         update queue_turn t set turn = n.turn from turn n
-        where t.organization_id = any (the_organizations)
-            and t.organization_id = n.organization_id and t.kind = n.kind and t.turn <> n.turn
+        where t.ctid = n.place and n.turn <> n.turn_before
     )
     -- A credit is for what waits.
     update queue_organization o set credit = 0
@@ -537,6 +568,16 @@ returns table (
     expires_at timestamptz, organization_id uuid, id uuid, token uuid, cancel_requested boolean
 )
 language plpgsql volatile security definer
+-- As above: what a session holds is looked up one by one, whatever the tables are when it is planned.
+set enable_bitmapscan = off
+set enable_seqscan = off
+set enable_hashagg = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+set enable_material = off
+set enable_memoize = off
+set plan_cache_mode = force_generic_plan
+set jit = off
 set search_path = pg_catalog, "@schema@", pg_temp as $$
 #variable_conflict use_column
 declare
@@ -551,8 +592,13 @@ begin
     delete from worker_batch b
         where b.session_id = the_session and not exists (
             select from unnest(b.organization_ids, b.job_ids) as l (organization_id, id)
-            join job j on j.organization_id = l.organization_id and j.id = l.id
-            where j.status = 'running' and j.locked_by = the_session
+            cross join lateral (
+                select from job j
+                where j.organization_id = l.organization_id and j.id = l.id
+                    and j.status = 'running' and j.locked_by = the_session
+                limit 1
+            ) j
+            offset 0
         );
     return query
         select s.expires_at, h.organization_id, h.id, h.token, h.cancel_requested
@@ -562,9 +608,13 @@ begin
             select distinct j.organization_id, j.id, j.token, j.cancel_requested
             from worker_batch b
             cross join lateral unnest(b.organization_ids, b.job_ids) as l (organization_id, id)
-            join job j on j.organization_id = l.organization_id and j.id = l.id
+            cross join lateral (
+                select j.* from job j
+                where j.organization_id = l.organization_id and j.id = l.id
+                    and j.status = 'running' and j.locked_by = the_session
+                limit 1
+            ) j
             where b.session_id = the_session
-                and j.status = 'running' and j.locked_by = the_session
         ) h on true
         where s.id = the_session
         order by h.organization_id, h.id;
@@ -591,34 +641,33 @@ declare
     settled bigint[];
 begin
     perform from unnest(the_organizations, the_jobs, the_tokens) as s (organization_id, id, token)
-        join scan on scan.organization_id = s.organization_id and scan.job_id = s.id
-        join job j on j.organization_id = s.organization_id and j.id = s.id
-        where j.status = 'running' and j.token = s.token and j.locked_by = the_session;
+        cross join lateral (
+            select from scan
+            where scan.organization_id = s.organization_id and scan.job_id = s.id limit 1
+        ) scan
+        cross join lateral (
+            select from job j
+            where j.organization_id = s.organization_id and j.id = s.id
+                and j.status = 'running' and j.token = s.token and j.locked_by = the_session
+            limit 1
+        ) j;
     if found then
         raise exception using errcode = 'TR004', message = 'a job of the batch runs a scan';
     end if;
-    with asked as materialized (
-        select * from unnest(the_organizations, the_jobs, the_tokens) with ordinality
-            as a (organization_id, id, token, nth)
-    ), held as materialized (
-        select a.organization_id, a.id, a.nth
-        -- One order for everybody.
-        from (select * from asked order by organization_id, id) a
-        cross join lateral (
-            select from job j
-            where j.organization_id = a.organization_id and j.id = a.id
-                and j.status = 'running' and j.token = a.token and j.locked_by = the_session
-                and exists (
-                    select from worker_session w
-                    where w.id = the_session and w.expires_at > clock_timestamp()
-                )
-            for update of j
-        ) j
-    ), gone as (
-        -- Not by its place: where somebody asked meanwhile that the job stop, it has another by now.
-        delete from job j using (select distinct h.organization_id, h.id from held h) h
-        where j.organization_id = h.organization_id and j.id = h.id
-        returning j.*
+    with gone as (
+        delete from job j using (
+            -- One order for everybody, so that no two wait for each other.
+            select * from unnest(the_organizations, the_jobs, the_tokens) with ordinality
+                as a (organization_id, id, token, nth)
+            order by a.organization_id, a.id
+        ) a
+        where j.organization_id = a.organization_id and j.id = a.id
+            and j.status = 'running' and j.token = a.token and j.locked_by = the_session
+            and exists (
+                select from worker_session w
+                where w.id = the_session and w.expires_at > clock_timestamp()
+            )
+        returning j.*, a.nth
     ), kept as (
         insert into job_history (
             organization_id, id, kind, payload_version, payload, dedupe_scope, dedupe_key,
@@ -633,9 +682,7 @@ begin
             g.correlation_id
         from gone g
     )
-    select array_agg(h.nth) into settled from (
-        select min(h.nth) as nth from held h group by h.organization_id, h.id
-    ) h;
+    select array_agg(g.nth) into settled from gone g;
     if cardinality(settled) = cardinality(the_jobs) then
         return query select 'settled' from generate_series(1, cardinality(the_jobs));
         return;
@@ -668,6 +715,16 @@ create or replace function recover_expired(
     the_limit int, lost_lease_limit bigint, crash_looped text, most_errors int, the_events uuid[]
 ) returns table (requeued bigint, dead bigint, cancelled bigint)
 language plpgsql volatile security definer
+-- As above: what a session holds is looked up one by one, whatever the tables are when it is planned.
+set enable_bitmapscan = off
+set enable_seqscan = off
+set enable_hashagg = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+set enable_material = off
+set enable_memoize = off
+set plan_cache_mode = force_generic_plan
+set jit = off
 set search_path = pg_catalog, "@schema@", pg_temp as $$
 #variable_conflict use_column
 declare
@@ -685,16 +742,21 @@ begin
         select j.organization_id, j.id, j.lost_leases + 1 as lost, j.cancel_requested
         from (
             -- A job that was given back and handed out again is in two batches.
-            select distinct s.id as session_id, l.organization_id, l.id
-            from worker_session s
-            join worker_batch b on b.session_id = s.id
+            select distinct b.session_id, l.organization_id, l.id
+            from worker_batch b
+            cross join lateral (
+                select from worker_session s
+                where s.id = b.session_id and s.expires_at <= moment offset 0
+            ) s
             cross join lateral unnest(b.organization_ids, b.job_ids) as l (organization_id, id)
-            where s.expires_at <= moment
         ) l
-        join job j on j.organization_id = l.organization_id and j.id = l.id
-        where j.status = 'running' and j.locked_by = l.session_id
+        cross join lateral (
+            select j.* from job j
+            where j.organization_id = l.organization_id and j.id = l.id
+                and j.status = 'running' and j.locked_by = l.session_id
+            limit 1 for update skip locked
+        ) j
         limit the_limit
-        for update of j skip locked
     loop
         nth := nth + 1;
         next_status := case
@@ -753,17 +815,25 @@ begin
         end if;
     end loop;
 
-    delete from worker_batch b using worker_session s
-        where s.id = b.session_id and s.expires_at <= moment and not exists (
+    delete from worker_batch b
+        where exists (
+            select from worker_session s
+            where s.id = b.session_id and s.expires_at <= moment offset 0
+        ) and not exists (
             select from unnest(b.organization_ids, b.job_ids) as l (organization_id, id)
-            join job j on j.organization_id = l.organization_id and j.id = l.id
-            where j.status = 'running' and j.locked_by = s.id
+            cross join lateral (
+                select from job j
+                where j.organization_id = l.organization_id and j.id = l.id
+                    and j.status = 'running' and j.locked_by = b.session_id
+                limit 1
+            ) j
+            offset 0
         );
     -- Sessions that hold nothing are kept for a week, so that a late worker is still told that its
     -- session is over; ids of sessions are never used twice.
     delete from worker_session s
         where s.expires_at < moment - interval '7 days' and not exists (
-            select from worker_batch b where b.session_id = s.id
+            select from worker_batch b where b.session_id = s.id offset 0
         );
     return next;
 end $$;
@@ -925,6 +995,7 @@ end $$;
 -- nothing limits them.
 create or replace function queue_quota() returns table (live bigint, max_live bigint)
 language plpgsql stable security definer
+set enable_seqscan = off
 set search_path = pg_catalog, "@schema@", pg_temp as $$
 #variable_conflict use_column
 declare
@@ -943,6 +1014,7 @@ create or replace function queue_waits(the_job uuid) returns table (
     is_paused boolean, has_worker boolean, max_running bigint, running bigint, key_running bigint
 )
 language plpgsql stable security definer
+set enable_seqscan = off
 set search_path = pg_catalog, "@schema@", pg_temp as $$
 #variable_conflict use_column
 declare

@@ -27,7 +27,9 @@ create or replace function enqueue(
     the_correlations uuid[]
 ) returns table (created boolean, job_id uuid)
 language plpgsql volatile
--- A list as long as the batch is planned alike whatever is in it.
+-- A list as long as the batch is planned alike whatever is in it, and a table that is small now as one
+-- that is large.
+set enable_seqscan = off
 set plan_cache_mode = force_generic_plan
 set jit = off
 set search_path = pg_catalog, "@schema@", pg_temp as $$
@@ -49,8 +51,12 @@ begin
             );
         end if;
     end if;
+    -- One probe each: joined, each would be compared with all of the history.
     perform from unnest(the_ids) n (id)
-        join job_history h on h.organization_id = organization and h.id = n.id;
+        cross join lateral (
+            select from job_history h
+            where h.organization_id = organization and h.id = n.id limit 1
+        ) h;
     if found then
         raise exception using errcode = 'TR003', message = 'the job id is in use';
     end if;

@@ -21,7 +21,15 @@ mod tenants;
 mod world;
 
 /// The benches, by the name that picks them.
-const BENCHES: [&str; 4] = ["drain", "pickup", "self", "shares"];
+const BENCHES: [&str; 7] = [
+    "drain",
+    "pickup",
+    tenants::ALL,
+    tenants::FINISHED,
+    tenants::PINNED,
+    tenants::TENANTS,
+    "shares",
+];
 
 /// What to run, and how much of it.
 struct Options {
@@ -76,9 +84,7 @@ fn main() {
         if options.runs("pickup") {
             drain::pickup(&options).await;
         }
-        if options.runs("self") {
-            tenants::run(&options).await;
-        }
+        tenants::run(&options).await;
         if options.runs("shares") {
             shares::run(&options).await;
         }

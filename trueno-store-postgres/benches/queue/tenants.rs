@@ -10,30 +10,21 @@ use crate::{Options, note};
 const PROCESSORS: usize = 2;
 const ORGANIZATIONS: usize = 10_000;
 
+/// Picks all of them.
+pub(crate) const ALL: &str = "self";
+pub(crate) const FINISHED: &str = "finished";
+pub(crate) const PINNED: &str = "pinned";
+pub(crate) const TENANTS: &str = "tenants";
+
 pub(crate) async fn run(options: &Options) {
+    let picked = |name| options.runs(ALL) || options.runs(name);
+    if ![FINISHED, PINNED, TENANTS].into_iter().any(picked) {
+        return;
+    }
     let jobs = options.jobs;
     let empty = empty(jobs).await;
     note!("self: {empty:.0} jobs/s on an empty database");
-    for (metric, peer, ours, least) in [
-        (
-            "self finished",
-            "empty database (ours: 100 finished jobs and 20 queued for each one drained), jobs/s",
-            finished(jobs).await,
-            0.85,
-        ),
-        (
-            "self pinned",
-            "empty database (ours: another session holds the horizon), jobs/s",
-            pinned(jobs).await,
-            0.9,
-        ),
-        (
-            "self tenants",
-            "empty database (ours: 10,000 organizations), jobs/s",
-            tenants(jobs).await,
-            0.7,
-        ),
-    ] {
+    let print = |metric, peer, ours, least| {
         Line {
             metric,
             peer,
@@ -42,6 +33,30 @@ pub(crate) async fn run(options: &Options) {
             target: Some(Target::AtLeast(least)),
         }
         .print("queue");
+    };
+    if picked(FINISHED) {
+        print(
+            "self finished",
+            "empty database (ours: 100 finished jobs and 20 queued for each one drained), jobs/s",
+            finished(jobs).await,
+            0.85,
+        );
+    }
+    if picked(PINNED) {
+        print(
+            "self pinned",
+            "empty database (ours: another session holds the horizon), jobs/s",
+            pinned(jobs).await,
+            0.9,
+        );
+    }
+    if picked(TENANTS) {
+        print(
+            "self tenants",
+            "empty database (ours: 10,000 organizations), jobs/s",
+            tenants(jobs).await,
+            0.7,
+        );
     }
 }
 

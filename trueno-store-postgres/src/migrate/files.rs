@@ -39,7 +39,7 @@ impl Migration {
 }
 
 /// The schema version that this program was written for.
-pub(crate) const LATEST: u32 = 15;
+pub(crate) const LATEST: u32 = 16;
 
 /// The oldest program, by its schema version, that still works on [`LATEST`]: raised when a
 /// migration takes something away that older programs use.
@@ -74,6 +74,7 @@ migrations! {
     13 "0013_member_version" as Owner;
     14 "0014_history" as Owner;
     15 "0015_correlation" as Owner;
+    16 "0016_plans" as Owner;
 }
 
 macro_rules! functions {

@@ -1,12 +1,13 @@
 //! What is asked, and the plans that the server says it answered with.
 
 mod lists;
+mod queue;
 mod schedules;
 
 use std::future::Future;
 
 use trueno_core::error::Result;
-use trueno_core::port::{JobQueue as _, Page, PageRequest};
+use trueno_core::port::{Page, PageRequest};
 
 use crate::data::Data;
 use crate::notices::{self, Notices, Told};
@@ -19,10 +20,12 @@ pub(crate) enum Expected {
     Page,
     /// What is asked for as a whole: found by index, and possibly sorted.
     Whole,
-    /// The claim: across organizations.
+    /// What workers ask: across organizations.
     Claim,
     /// What else reads the next of all organizations.
     Across,
+    /// What operators ask: as many rows as there are organizations, and nothing that they have.
+    Every,
 }
 
 /// One call of the store.
@@ -60,15 +63,7 @@ pub(crate) async fn run(data: &Data, notices: &Notices, mode: &str) -> Vec<Case>
     ]
     .concat();
     let store = notices::store_with(&data.database, &nested).await;
-    let request = data.world.claim_request(10);
-    recorder
-        .record(
-            "claim",
-            Expected::Claim,
-            "claim of up to 10",
-            store.claim(&request),
-        )
-        .await;
+    queue::all(&mut recorder, data, &store).await;
     schedules::all(&mut recorder, data, &store).await;
     store.close().await;
     recorder.cases
@@ -102,7 +97,10 @@ impl Recorder<'_> {
         // up is its own affair, and whether it does is a matter of who wrote the row last.
         for plan in explained {
             let of_server = plan.statement.starts_with("SELECT 1 FROM ONLY");
-            if plan.lines != ["Result"] && !of_server && !plans.contains(&plan) {
+            // Comes when a connection goes back to the pool, which may be a moment later.
+            let of_pool = plan.statement.contains(" as left_behind,");
+            let reads = plan.lines != ["Result"];
+            if reads && !of_server && !of_pool && !plans.contains(&plan) {
                 plans.push(plan);
             }
         }

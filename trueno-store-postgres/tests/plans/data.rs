@@ -134,18 +134,6 @@ pub(crate) async fn load(size: Size) -> Data {
              where s.organization_id = n.organization_id and s.id = n.id and nth % 3 = 1",
         )
         .await;
-    // Nobody else learns of the tables meanwhile: a plan would be another one from then on.
-    database
-        .execute(
-            "do $$ declare t regclass; begin
-                for t in select oid from pg_class
-                    where relnamespace = 'trueno'::regnamespace and relkind = 'r'
-                loop
-                    execute format('alter table %s set (autovacuum_enabled = off)', t);
-                end loop;
-             end $$",
-        )
-        .await;
     database.execute("vacuum analyze").await;
     let asks = tenants.len() / 2;
     let scan = scans.into_iter().find(|(owner, ..)| *owner == asks);
