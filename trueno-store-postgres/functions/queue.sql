@@ -39,15 +39,19 @@ begin
         return;
     end if;
     insert into queue_organization (organization_id)
-        select o.organization_id from (
-            select o.organization_id from organization o
-            where o.organization_id = any (noted) and not exists (
-                -- One probe each.
+        select o.organization_id
+        from (
+            select n.organization_id from unnest(noted) n (organization_id)
+            where not exists (
                 select from queue_organization q
-                where q.organization_id = o.organization_id offset 0
+                where q.organization_id = n.organization_id offset 0
             )
             -- In order, since two that insert the same wait for each other.
-            order by o.organization_id
+            order by n.organization_id
+        ) n
+        cross join lateral (
+            select o.organization_id from organization o
+            where o.organization_id = n.organization_id
             -- One that is being erased is left alone.
             for key share skip locked
         ) o
@@ -314,7 +318,7 @@ begin
         ) j
     ), next_head as materialized (
         -- Where nothing that was found is left, the next one lies in the future, if there is any.
-        select e.place,
+        select e.organization_id, e.place,
             case when e.room <= 0 then e.head_at
                 when e.left_id is not null then e.left_at
                 else coalesce(n.run_at, 'infinity') end as head_at,
@@ -374,7 +378,9 @@ begin
     ), counts as (
         update queue_organization o set
             running = o.running + s.taken,
+            -- A credit is for what waits.
             credit = case
+                when not s.may_have_more then 0
                 when s.taken > 0 then greatest(0, s.budget - s.taken)
                 when s.is_left then o.credit
                 else 0
@@ -384,15 +390,22 @@ begin
         from (
             select (array_agg(u.place) filter (where u.place is not null))[1] as place,
                 max(u.budget) as budget, sum(u.taken) as taken,
+                -- As many lanes as there is room for: there may be others.
+                bool_or(u.is_due) or sum(u.lanes) >= max(u.room) as may_have_more,
                 exists (
                     select from allowed a where a.organization_id = u.organization_id
                 ) and not exists (
                     select from chosen c where c.organization_id = u.organization_id
                 ) as is_left
             from (
-                select s.organization_id, s.place, s.budget, 0 as taken from served s
+                select s.organization_id, s.place, s.budget, s.room, 0 as taken, 0 as lanes,
+                    false as is_due
+                from served s
                 union all
-                select t.organization_id, null, null, 1 from locked t
+                select t.organization_id, null, null, null, 1, 0, false from locked t
+                union all
+                select e.organization_id, null, null, null, 0, 1, e.due_at <= moment
+                from next_head e
             ) u
             group by u.organization_id
         ) s
@@ -440,7 +453,7 @@ begin
         update queue_turn t set turn = n.turn from turn n
         where t.ctid = n.place and n.turn <> n.turn_before
     )
-    -- A credit is for what waits.
+    -- Where it could not be told above.
     update queue_organization o set credit = 0
         where o.credit > 0 and o.organization_id = any (array(
             select n.organization_id from turn n group by n.organization_id having not bool_or(n.has_more)
