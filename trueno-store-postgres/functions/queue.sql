@@ -217,13 +217,14 @@ set search_path = pg_catalog, "@schema@", pg_temp as $$
 declare
     moment timestamptz := clock_timestamp();
     share bigint;
+    -- Where the jobs lie that are handed out, in order.
+    places tid[];
 begin
     select greatest(1, ceil(the_limit::numeric / greatest(1, sum(o.weight))))::bigint into share
         from queue_organization o
         where o.organization_id = any (the_waiting) and not o.paused
             and (o.max_running is null or o.running < o.max_running);
 
-    return query
     with served as materialized (
         select o.*, least(o.budget, o.max_running - o.running, the_limit) as room
         from (
@@ -309,9 +310,9 @@ begin
         ) c
     ), locked as materialized (
         -- Looked up one by one, so that no plan of a small table reads all of it once it is large.
-        select c.* from chosen c
+        select c.*, j.place from chosen c
         cross join lateral (
-            select from job j
+            select j.ctid as place from job j
             where j.organization_id = c.organization_id and j.id = c.id
                 and j.status in ('queued', 'failed')
             for update skip locked
@@ -415,15 +416,17 @@ begin
         select the_session, array_agg(t.organization_id), array_agg(t.id) from locked t
         having count(*) > 0
     )
-    -- What is locked is as it was when it was locked: all of it is taken, in this order.
-    update job j set
-        status = 'running', token = the_tokens[t.nth::int],
-        locked_by = the_session, locked_worker = the_worker
-    from locked t
-    where j.organization_id = t.organization_id and j.id = t.id
-    returning j.organization_id, j.id, j.token, j.kind, j.payload_version, j.payload,
-        j.failed_attempts, j.max_attempts, j.lost_leases, j.created_at,
-        j.timeout_ms, j.backoff_base_ms, j.backoff_cap_ms, j.run_at, j.correlation_id, until;
+    select array_agg(t.place order by t.nth) into places from locked t;
+    -- In a statement of its own, which sees what was locked as it is now: by its place, and in order.
+    return query
+        update job j set
+            status = 'running', token = the_tokens[t.nth::int],
+            locked_by = the_session, locked_worker = the_worker
+        from unnest(places) with ordinality as t (place, nth)
+        where j.ctid = t.place
+        returning j.organization_id, j.id, j.token, j.kind, j.payload_version, j.payload,
+            j.failed_attempts, j.max_attempts, j.lost_leases, j.created_at,
+            j.timeout_ms, j.backoff_base_ms, j.backoff_cap_ms, j.run_at, j.correlation_id, until;
 
     -- Who has more that is due, and has had its share, goes to the back; who has none waits until it
     -- has, and who may begin none, until a place is free (queue_fold) or it may again
@@ -651,6 +654,7 @@ set jit = off
 set search_path = pg_catalog, "@schema@", pg_temp as $$
 #variable_conflict use_column
 declare
+    places tid[];
     settled bigint[];
 begin
     perform from unnest(the_organizations, the_jobs, the_tokens) as s (organization_id, id, token)
@@ -667,35 +671,43 @@ begin
     if found then
         raise exception using errcode = 'TR004', message = 'a job of the batch runs a scan';
     end if;
-    with gone as (
-        delete from job j using (
+    select array_agg(h.place), array_agg(h.nth) into places, settled from (
+        -- A lease that is named twice is settled once, by the first.
+        select j.place, min(a.nth) as nth
+        from (
             -- One order for everybody, so that no two wait for each other.
             select * from unnest(the_organizations, the_jobs, the_tokens) with ordinality
                 as a (organization_id, id, token, nth)
             order by a.organization_id, a.id
         ) a
-        where j.organization_id = a.organization_id and j.id = a.id
-            and j.status = 'running' and j.token = a.token and j.locked_by = the_session
-            and exists (
-                select from worker_session w
-                where w.id = the_session and w.expires_at > clock_timestamp()
-            )
-        returning j.*, a.nth
-    ), kept as (
-        insert into job_history (
-            organization_id, id, kind, payload_version, payload, dedupe_scope, dedupe_key,
-            priority, run_at, max_attempts, failed_attempts, lost_leases, status, cancel_requested,
-            created_at, errors, token, concurrency_key, concurrency_limit, timeout_ms, backoff_base_ms,
-            backoff_cap_ms, correlation_id
-        ) select
-            g.organization_id, g.id, g.kind, g.payload_version, g.payload, g.dedupe_scope,
-            g.dedupe_key, g.priority, g.run_at, g.max_attempts, g.failed_attempts, g.lost_leases,
-            'succeeded', g.cancel_requested, g.created_at, g.errors, g.token, g.concurrency_key,
-            g.concurrency_limit, g.timeout_ms, g.backoff_base_ms, g.backoff_cap_ms,
-            g.correlation_id
-        from gone g
+        cross join lateral (
+            select j.ctid as place from job j
+            where j.organization_id = a.organization_id and j.id = a.id
+                and j.status = 'running' and j.token = a.token and j.locked_by = the_session
+                and exists (
+                    select from worker_session w
+                    where w.id = the_session and w.expires_at > clock_timestamp()
+                )
+            for update of j
+        ) j
+        group by j.place
+    ) h;
+    -- In a statement of its own, which sees what was locked as it is now.
+    with gone as (
+        delete from job j where j.ctid = any (places) returning j.*
     )
-    select array_agg(g.nth) into settled from gone g;
+    insert into job_history (
+        organization_id, id, kind, payload_version, payload, dedupe_scope, dedupe_key,
+        priority, run_at, max_attempts, failed_attempts, lost_leases, status, cancel_requested,
+        created_at, errors, token, concurrency_key, concurrency_limit, timeout_ms, backoff_base_ms,
+        backoff_cap_ms, correlation_id
+    ) select
+        g.organization_id, g.id, g.kind, g.payload_version, g.payload, g.dedupe_scope,
+        g.dedupe_key, g.priority, g.run_at, g.max_attempts, g.failed_attempts, g.lost_leases,
+        'succeeded', g.cancel_requested, g.created_at, g.errors, g.token, g.concurrency_key,
+        g.concurrency_limit, g.timeout_ms, g.backoff_base_ms, g.backoff_cap_ms,
+        g.correlation_id
+    from gone g;
     if cardinality(settled) = cardinality(the_jobs) then
         return query select 'settled' from generate_series(1, cardinality(the_jobs));
         return;
