@@ -186,6 +186,7 @@ macro_rules! for_each_job_queue_case {
                 a_batch_is_settled_one_by_one,
                 a_batch_of_hundreds_is_answered_in_order,
                 settling_twice_is_told_apart_from_stale,
+                a_lease_that_a_batch_names_again_was_settled_before,
                 a_settlement_that_races_itself_is_told_apart_from_stale,
                 a_cancellation_that_races_the_end_leaves_nothing_behind,
                 a_settled_job_that_waits_again_remembers_its_lease,

@@ -6,10 +6,11 @@ use std::time::Duration;
 use trueno_core::error::ErrorKind;
 use trueno_core::model::{JobStatus, ScanStatus};
 use trueno_core::port::{
-    CancelOutcome, JobOutcome, LeaseRef, SettleOutcome, Settlement, WaitReason,
+    CancelOutcome, JobOutcome, Lease, LeaseRef, SettleOutcome, Settlement, WaitReason,
 };
 
 use super::World;
+use crate::fixtures::Tenant;
 use crate::suite::{near, refused};
 
 fn failed(retryable: bool, retry_after: u64) -> JobOutcome {
@@ -29,6 +30,16 @@ async fn settle(w: &World, lease: LeaseRef, outcome: JobOutcome) -> SettleOutcom
         .unwrap();
     assert_eq!(answers.len(), 1, "one settlement has one answer");
     answers[0]
+}
+
+/// Leases of as many jobs of the organization, which nothing else waits beside.
+async fn leases(w: &World, tenant: &Tenant, jobs: usize) -> Vec<LeaseRef> {
+    for _ in 0..jobs {
+        w.enqueue(tenant, w.job()).await;
+    }
+    let leases = w.claim(jobs).await;
+    assert_eq!(leases.len(), jobs, "each was claimed");
+    leases.iter().map(Lease::reference).collect()
 }
 
 /// A batch is settled job by job, and answered in its order: a stale lease stops no other.
@@ -194,13 +205,9 @@ pub async fn settling_twice_is_told_apart_from_stale(w: World) {
 /// A member who asks a job to stop while its worker says that it succeeded changes nothing of its end.
 pub async fn a_cancellation_that_races_the_end_leaves_nothing_behind(w: World) {
     let tenant = Arc::new(w.organization().await);
-    for _ in 0..20 {
-        w.enqueue(&tenant, w.job()).await;
-    }
-    let leases = w.claim(20).await;
+    let leases = leases(&w, &tenant, 20).await;
     let w = Arc::new(w);
     for lease in leases {
-        let lease = lease.reference();
         let asking = {
             let (w, tenant) = (w.clone(), tenant.clone());
             tokio::spawn(async move { w.queue.cancel(&tenant.scan, lease.job).await.unwrap() })
@@ -226,16 +233,27 @@ pub async fn a_cancellation_that_races_the_end_leaves_nothing_behind(w: World) {
     }
 }
 
+/// Of a lease that a batch names again, the first settles, and the others answer that it did.
+pub async fn a_lease_that_a_batch_names_again_was_settled_before(w: World) {
+    const JOBS: usize = 50;
+    let tenant = w.organization().await;
+    let leases = leases(&w, &tenant, JOBS).await;
+    let settlements = leases.iter().chain(&leases).map(|lease| Settlement {
+        lease: *lease,
+        outcome: JobOutcome::Succeeded,
+    });
+    let answers = w.queue.settle(settlements.collect()).await.unwrap();
+    let (first, again) = answers.split_at(JOBS);
+    assert_eq!(first, [SettleOutcome::Settled(JobStatus::Succeeded); JOBS]);
+    assert_eq!(again, [SettleOutcome::AlreadySettled; JOBS]);
+}
+
 /// The same settlement sent many times at once settles once, and every other time answers that it did.
 pub async fn a_settlement_that_races_itself_is_told_apart_from_stale(w: World) {
     let tenant = w.organization().await;
-    for _ in 0..20 {
-        w.enqueue(&tenant, w.job()).await;
-    }
-    let leases = w.claim(20).await;
+    let leases = leases(&w, &tenant, 20).await;
     let w = Arc::new(w);
     for lease in leases {
-        let lease = lease.reference();
         let racing: Vec<_> = (0..4)
             .map(|_| {
                 let w = w.clone();
