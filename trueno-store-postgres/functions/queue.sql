@@ -903,12 +903,13 @@ end $$;
 -- Lets a dead job of the organization that was entered begin anew. Answers whether it was dead.
 create or replace function redrive_job(the_job uuid) returns boolean
 language plpgsql volatile security definer
+set enable_seqscan = off
 set search_path = pg_catalog, "@schema@", pg_temp as $$
 declare
     organization uuid := current_organization();
 begin
     -- As whoever erases the organization does: its row first.
-    perform from organization o where o.organization_id = current_organization() for key share;
+    perform from organization o where o.organization_id = organization for key share;
     with gone as (
         delete from job_history h
         where h.organization_id = organization and h.id = the_job and h.status = 'dead'
@@ -929,6 +930,7 @@ end $$;
 -- Gives a dead job of the organization that was entered up. Answers whether it was dead.
 create or replace function discard_job(the_job uuid) returns boolean
 language plpgsql volatile security definer
+set enable_seqscan = off
 set search_path = pg_catalog, "@schema@", pg_temp as $$
 declare
     organization uuid := current_organization();
@@ -942,6 +944,7 @@ end $$;
 create or replace function queue_limits(the_organization uuid)
 returns table (weight bigint, max_running bigint, max_live bigint)
 language sql stable security definer
+set enable_seqscan = off
 set search_path = pg_catalog, "@schema@", pg_temp as $$
     select weight, max_running, max_live from queue_organization
     where organization_id = the_organization;
@@ -950,6 +953,7 @@ $$;
 -- An organization's row, locked; made where it is missing. Answers whether there is the organization.
 create or replace function queue_lock(the_organization uuid) returns boolean
 language plpgsql volatile
+set enable_seqscan = off
 set search_path = pg_catalog, "@schema@", pg_temp as $$
 begin
     -- Whoever erases it is waited for.
@@ -968,6 +972,7 @@ create or replace function set_queue_limits(
     the_organization uuid, the_weight bigint, the_max_running bigint, the_max_live bigint
 ) returns boolean
 language plpgsql volatile security definer
+set enable_seqscan = off
 set search_path = pg_catalog, "@schema@", pg_temp as $$
 begin
     if not queue_lock(the_organization) then
@@ -986,6 +991,7 @@ end $$;
 create or replace function pause_organization(the_organization uuid, is_paused boolean)
 returns boolean
 language plpgsql volatile security definer
+set enable_seqscan = off
 set search_path = pg_catalog, "@schema@", pg_temp as $$
 begin
     if not queue_lock(the_organization) then

@@ -41,24 +41,20 @@ pub(crate) struct Case {
     pub(crate) plans: Vec<Plan>,
 }
 
-/// Calls everything, planned in one mode.
-pub(crate) async fn run(data: &Data, notices: &Notices, mode: &str) -> Vec<Case> {
-    let mut recorder = Recorder {
-        notices,
-        cases: Vec::new(),
-    };
-    let settings = [
-        ("plan_cache_mode", mode),
-        ("session_preload_libraries", "auto_explain"),
-        ("auto_explain.log_min_duration", "0"),
-        ("auto_explain.log_level", "notice"),
-    ];
-    let store = notices::store_with(&data.database, &settings).await;
+/// Reads every list, planned in one mode.
+pub(crate) async fn read(data: &Data, notices: &Notices, mode: &str) -> Vec<Case> {
+    let mut recorder = Recorder::new(notices);
+    let store = notices::store_with(&data.database, &settings(mode)).await;
     lists::all(&mut recorder, data, &store).await;
     store.close().await;
+    recorder.cases
+}
 
+/// Does what workers and operators do, planned in one mode: what lists find is another thing after it.
+pub(crate) async fn work(data: &Data, notices: &Notices, mode: &str) -> Vec<Case> {
+    let mut recorder = Recorder::new(notices);
     let nested = [
-        &settings[..],
+        &settings(mode)[..],
         &[("auto_explain.log_nested_statements", "on")],
     ]
     .concat();
@@ -69,13 +65,29 @@ pub(crate) async fn run(data: &Data, notices: &Notices, mode: &str) -> Vec<Case>
     recorder.cases
 }
 
+fn settings(mode: &str) -> [(&str, &str); 4] {
+    [
+        ("plan_cache_mode", mode),
+        ("session_preload_libraries", "auto_explain"),
+        ("auto_explain.log_min_duration", "0"),
+        ("auto_explain.log_level", "notice"),
+    ]
+}
+
 /// Makes cases of calls.
 pub(crate) struct Recorder<'a> {
     notices: &'a Notices,
     cases: Vec<Case>,
 }
 
-impl Recorder<'_> {
+impl<'a> Recorder<'a> {
+    fn new(notices: &'a Notices) -> Self {
+        Self {
+            notices,
+            cases: Vec::new(),
+        }
+    }
+
     /// One call.
     async fn record<T>(
         &mut self,

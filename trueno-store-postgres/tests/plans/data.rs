@@ -4,7 +4,7 @@ use trueno_core::id::FindingId;
 use trueno_core::model::{
     CloudAccount, CoverageStatus, EventDraft, FindingDraft, NewComment, Role, Severity,
 };
-use trueno_core::port::JobQueue as _;
+use trueno_core::port::{ClaimRequest, JobOutcome, JobQueue as _, Settlement};
 use trueno_core::state::finding::FindingStep;
 use trueno_store_postgres::PostgresStore;
 use trueno_testkit::fixtures::{
@@ -46,7 +46,7 @@ impl Size {
     const fn counts(self) -> Counts {
         let (organizations, accounts, more_accounts, rows, scans, jobs, others) = match self {
             Self::Empty => (1, 0, 0, 0, 0, 0, 0),
-            Self::Small => (2, 1, 3, 4, 2, 3, 3),
+            Self::Small => (2, 1, 3, 4, 2, 8, 3),
             Self::Large => (20, 4, 120, 250, 24, 900, 40),
         };
         Counts {
@@ -116,6 +116,10 @@ pub(crate) async fn load(size: Size) -> Data {
         wait(&world, &tenants[*owner], &running.account, counts.scans).await;
         let share = counts.others.div_ceil(counts.accounts);
         work(&world, &tenants[*owner], &running.account, worked_on, share).await;
+    }
+    for tenant in &tenants {
+        // As many that are done.
+        finish(&world, &store, tenant, counts.jobs).await;
     }
     for tenant in &tenants {
         enqueue(&world, &store, tenant, counts.jobs).await;
@@ -271,6 +275,26 @@ async fn work(
         })
         .await
         .unwrap();
+}
+
+/// Jobs that ended.
+async fn finish(world: &World, store: &PostgresStore, tenant: &Tenant, jobs: usize) {
+    const KIND: &str = "plans.done";
+    let jobs: Vec<_> = (0..jobs).map(|_| world.job_of_kind(KIND)).collect();
+    if jobs.is_empty() {
+        return;
+    }
+    let count = jobs.len();
+    store.enqueue(&tenant.scan, jobs).await.unwrap();
+    let kinds = vec![KIND.parse().unwrap()];
+    let request = ClaimRequest::new(world.id(), "worker", kinds, count);
+    let claims = store.claim(&request).await.unwrap();
+    assert_eq!(claims.len(), count);
+    let settlements = claims.iter().map(|claim| Settlement {
+        lease: claim.lease,
+        outcome: JobOutcome::Succeeded,
+    });
+    store.settle(settlements.collect()).await.unwrap();
 }
 
 async fn enqueue(world: &World, store: &PostgresStore, tenant: &Tenant, jobs: usize) {

@@ -15,6 +15,9 @@ const ACROSS: [&str; 3] = ["queue_note_order", "queue_turn_order", "schedule_due
 /// Tables with a row for each organization, or for each thing that was just done: see [`Expected::Every`].
 const EVERY: [&str; 3] = ["organization", "queue_note", "queue_organization"];
 
+/// The large database has twenty organizations: their table is one block, however it is read.
+const ONE_BLOCK: &str = "organization";
+
 /// The tenant tables, and the indexes that begin with the organization.
 pub(crate) struct Catalog {
     tables: BTreeSet<String>,
@@ -73,7 +76,7 @@ impl Catalog {
                 read += 1;
                 // By its place, which another step found by an index.
                 let is_of_every = case.expected == Expected::Every && EVERY.contains(&scan.table);
-                if scan.how == "Tid Scan" || is_of_every {
+                if scan.how == "Tid Scan" || is_of_every || scan.table == ONE_BLOCK {
                     continue;
                 }
                 let Some(index) = scan.index else {
@@ -92,6 +95,11 @@ impl Catalog {
                 if !narrowed && !is_across {
                     complain(format!("{index} is not searched by organization"));
                 }
+                // The organization's whole backlog, where a job is looked for.
+                let of_lane = scan.condition.is_some_and(|c| c.contains("lane = "));
+                if index == "job_lane" && !of_lane {
+                    complain("a job is looked for among all that wait".to_owned());
+                }
                 if scan.is_sorted && [Expected::Page, Expected::Across].contains(&case.expected) {
                     complain(format!("what a page is cut from is sorted: {}", scan.table));
                 }
@@ -101,7 +109,8 @@ impl Catalog {
                 }
             }
         }
-        if read == 0 {
+        // What operators ask may be of no organization: which kinds are paused.
+        if read == 0 && case.expected != Expected::Every {
             complaints.push(format!("{}: no tenant table was read", case.name));
         }
         complaints
@@ -322,6 +331,18 @@ Limit
         ->  Index Scan using job_lane on job
               Index Cond: (organization_id = $1)";
         complains(Expected::Claim, lines, "what is claimed was sorted first");
+    }
+
+    #[test]
+    fn a_job_that_is_looked_for_in_every_lane_fails() {
+        let of = "a job is looked for among all that wait";
+        let by = |condition: &str| {
+            format!("Index Scan using job_lane on job\n  Index Cond: ({condition})")
+        };
+        let every_lane = by("(organization_id = $1) AND (id = $2)");
+        complains(Expected::Whole, &every_lane, of);
+        let one = by("(organization_id = $1) AND (lane = $2) AND (id = $3)");
+        assert_eq!(complaints(Expected::Whole, &one), "");
     }
 
     #[test]

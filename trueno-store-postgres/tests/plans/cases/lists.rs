@@ -1,11 +1,11 @@
 //! Every list of a view, with every filter that it has.
 
 use trueno_core::id::FindingId;
-use trueno_core::model::{ExceptionStatus, FindingStatus, Severity};
+use trueno_core::model::{ExceptionStatus, FindingStatus, JobStatus, Severity};
 use trueno_core::port::tenant_store::{
     ExceptionFilter, FindingFilter, ResourceFilter, ScanFilter, TagFilter,
 };
-use trueno_core::port::{PageRequest, ReadView, TenantStore};
+use trueno_core::port::{JobFilter, PageRequest, ReadView, TenantStore};
 use trueno_testkit::fixtures::{RunningScan, region, resource_kind};
 
 use super::{Expected, Recorder};
@@ -36,6 +36,23 @@ pub(super) async fn all(recorder: &mut Recorder<'_>, data: &Data, store: &dyn Te
             view.audit_events(&page).await
         })
         .await;
+    for (what, filter) in [
+        ("all", JobFilter::default()),
+        (
+            "that wait",
+            JobFilter::default().with_status(JobStatus::Queued),
+        ),
+        (
+            "dead letters",
+            JobFilter::default().with_status(JobStatus::Dead),
+        ),
+    ] {
+        recorder
+            .pages("jobs", what, async |page: PageRequest| {
+                view.jobs(&filter, &page).await
+            })
+            .await;
+    }
     if let Some((_, finding)) = &data.scan {
         of_a_finding(recorder, view, *finding).await;
     }

@@ -1,12 +1,15 @@
 //! What workers and operators ask of the queue.
 
+mod ends;
+mod operators;
+
 use std::time::Duration;
 
 use trueno_core::id::JobId;
 use trueno_core::model::{Concurrency, OrganizationLimits};
 use trueno_core::port::{ClaimRequest, JobOutcome, JobQueue as _, LeaseRef, Settlement};
 use trueno_store_postgres::PostgresStore;
-use trueno_testkit::fixtures::{SCAN_KIND, WORK_KIND};
+use trueno_testkit::fixtures::{SCAN_KIND, Tenant, WORK_KIND};
 
 use super::{Expected, Recorder};
 use crate::data::Data;
@@ -24,7 +27,9 @@ pub(super) async fn all(recorder: &mut Recorder<'_>, data: &Data, store: &Postgr
             store.claim(&data.world.claim_request(10)),
         )
         .await;
-    enqueue(recorder, data, store).await;
+    // Of an organization of their own: lists are to find what they found before.
+    let tenant = &data.world.organization().await;
+    enqueue(recorder, data, tenant, store).await;
     let request = of_kind(data, WORK_KIND);
     let claims = store.claim(&request).await.unwrap();
     let name = "heartbeat of a session with jobs";
@@ -56,18 +61,16 @@ pub(super) async fn all(recorder: &mut Recorder<'_>, data: &Data, store: &Postgr
         .record(FILE, Expected::Whole, name, store.settle(succeeded(&again)))
         .await;
     places(recorder, data, store).await;
+    ends::all(recorder, data, tenant, store).await;
+    operators::all(recorder, data, tenant, store).await;
     recover(recorder, data, store).await;
     let name = "forget jobs that ended";
     let forget = store.forget_finished(Duration::from_secs(3_600), 2);
-    let expected = Expected::Every;
-    recorder.record(FILE, expected, name, forget).await;
-    recorder
-        .record(FILE, expected, "stats", store.stats())
-        .await;
+    recorder.record(FILE, Expected::Every, name, forget).await;
 }
 
-async fn enqueue(recorder: &mut Recorder<'_>, data: &Data, store: &PostgresStore) {
-    let scope = &data.tenant.scan;
+async fn enqueue(recorder: &mut Recorder<'_>, data: &Data, tenant: &Tenant, store: &PostgresStore) {
+    let scope = &tenant.scan;
     let jobs = (0..3).map(|_| data.world.job()).collect();
     let name = "enqueue: jobs without keys";
     recorder
