@@ -98,11 +98,15 @@ pub(crate) fn corrupt(
         .with_source(source)
 }
 
-/// A task of this adapter was lost: the runtime shuts down.
-pub(crate) fn lost_task(source: tokio::task::JoinError) -> Error {
-    Error::new(ErrorKind::Unavailable, "the program shuts down")
-        .with_applied(Applied::No)
-        .with_source(source)
+/// Whether it says that the connection is of no more use, whatever was asked of it.
+pub(crate) fn is_lost(error: &sqlx::Error) -> bool {
+    use sqlstate as s;
+    match error {
+        sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => true,
+        error => code(error).is_some_and(|code| {
+            code.starts_with(s::OPERATOR_INTERVENTION) || code.starts_with(s::CONNECTION_CLASS)
+        }),
+    }
 }
 
 fn mapped(error: sqlx::Error) -> Error {

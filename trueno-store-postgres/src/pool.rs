@@ -6,10 +6,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx as _;
 use secrecy::SecretString;
+use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::query::Query;
-use sqlx::{AssertSqlSafe, Connection as _, Executor as _, Postgres, Row as _, Transaction};
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, Postgres, Row as _};
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 use trueno_core::error::{Applied, Error, ErrorKind, Result};
 
 use crate::config::{self, Login, Names, PostgresConfig};
@@ -32,14 +34,13 @@ pub(crate) enum Mode {
 /// shorter than most leases.
 const BRIEF: Duration = Duration::from_secs(5);
 
-/// What every transaction sets for itself: nothing is left on a connection.
+/// What every transaction says of itself, and sets for itself: nothing is left on a connection.
 #[derive(Debug)]
 struct Settings {
-    search_path: String,
-    statement_timeout: String,
-    lock_timeout: String,
-    idle_timeout: String,
-    brief_timeout: String,
+    write: Arc<str>,
+    brief: Arc<str>,
+    snapshot: Arc<str>,
+    acquire_timeout: Duration,
     prepared: bool,
     /// The role that connections were asked to take on; none where the login is a member of it.
     role: Option<String>,
@@ -47,6 +48,25 @@ struct Settings {
     open: Arc<()>,
     /// Held by whoever asks why there is no connection: one at a time.
     asking: Mutex<()>,
+}
+
+impl Settings {
+    fn begin(&self, mode: Mode) -> Arc<str> {
+        match mode {
+            Mode::Write => &self.write,
+            Mode::Brief => &self.brief,
+            Mode::Snapshot => &self.snapshot,
+        }
+        .clone()
+    }
+
+    /// Passes a transaction of the role that was asked for.
+    fn check_role(&self, tx: Tx) -> Result<Tx> {
+        match &self.role {
+            Some(role) if *role != tx.invoker => Err(role_not_taken(role)),
+            _ => Ok(tx),
+        }
+    }
 }
 
 /// How long to ask why there is no connection.
@@ -73,17 +93,19 @@ impl Pool {
         let connections = PgPoolOptions::new()
             .max_connections(config.max_connections)
             .acquire_timeout(config.acquire_timeout)
+            // What begins a transaction finds out: see [`Pool::begin`].
+            .test_before_acquire(false)
             .after_release(move |connection, _| {
                 let check = check.clone();
                 Box::pin(async move { is_clean(connection, check).await })
             })
             .connect_lazy_with(options);
+        let begin = |mode| begin(mode, config, names).into();
         let settings = Settings {
-            search_path: names.search_path(),
-            statement_timeout: milliseconds(config.statement_timeout),
-            lock_timeout: milliseconds(config.lock_timeout),
-            idle_timeout: milliseconds(config.idle_timeout),
-            brief_timeout: milliseconds(config.idle_timeout.min(BRIEF)),
+            write: begin(Mode::Write),
+            brief: begin(Mode::Brief),
+            snapshot: begin(Mode::Snapshot),
+            acquire_timeout: config.acquire_timeout,
             prepared: config.prepared_statements,
             role: taken.map(str::to_owned),
             open: Arc::new(()),
@@ -95,75 +117,33 @@ impl Pool {
         }
     }
 
-    /// Begins a transaction, with this adapter's settings for it.
+    /// Begins a transaction, with this adapter's settings for it, in one round trip.
     ///
-    /// Cancel-safe: sqlx 0.9.0 hands a connection back inside an open transaction where its `begin`
-    /// is dropped half-way, so it runs in a task that nobody drops.
+    /// A connection that was lost while it lay idle is found out here, where nothing was asked of it
+    /// yet, and another one is taken. To look at each before it is used would be a round trip more,
+    /// and it could be lost right after.
     pub(crate) async fn begin(&self, mode: Mode) -> Result<Tx> {
-        let pool = self.clone();
-        let begun = tokio::spawn(async move { pool.begin_here(mode).await });
-        begun.await.map_err(error::lost_task)?
-    }
-
-    async fn begin_here(&self, mode: Mode) -> Result<Tx> {
-        let begin = match mode {
-            // Not READ WRITE: a standby and a database that its operator made read-only then serve
-            // what only reads, and refuse what writes as what it is.
-            Mode::Write | Mode::Brief => "BEGIN ISOLATION LEVEL READ COMMITTED",
-            Mode::Snapshot => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
-        };
-        let transaction = match self.connections.begin_with(begin).await {
-            Ok(transaction) => transaction,
-            Err(sqlx::Error::PoolTimedOut) => return Err(self.no_connection().await),
-            Err(source) => return Err(error::statement(source)),
-        };
-        let settings = &*self.settings;
-        // Lists walk an index in its order, and stop where the page ends. A bitmap, which the planner
-        // likes while a table has no statistics, would have read all that the page is cut from.
-        let bitmaps = match mode {
-            Mode::Write | Mode::Brief => None,
-            Mode::Snapshot => Some("off"),
-        };
-        let idle_timeout = match mode {
-            Mode::Brief => &settings.brief_timeout,
-            Mode::Write | Mode::Snapshot => &settings.idle_timeout,
-        };
-        let mut tx = Tx {
-            transaction,
-            _open: settings.open.clone(),
-            prepared: settings.prepared,
-            now: Timestamp::UNIX_EPOCH,
-            stamp: Vec::new(),
-            invoker: String::new(),
-        };
-        // One round trip: what the transaction is bound to, and its settings, which end with it.
-        let query = tx.query(
-            "select transaction_timestamp() as now,
-                int4send(pg_backend_pid()) || timestamptz_send(transaction_timestamp()) as stamp,
-                coalesce(nullif(current_setting('role'), 'none'), session_user::text) as invoker,
-                set_config('search_path', $1, true),
-                set_config('statement_timeout', $2, true),
-                set_config('lock_timeout', $3, true),
-                set_config('idle_in_transaction_session_timeout', $4, true),
-                set_config(
-                    'enable_bitmapscan', coalesce($5, current_setting('enable_bitmapscan')), true
-                )",
-        );
-        let row = query
-            .bind(&settings.search_path)
-            .bind(&settings.statement_timeout)
-            .bind(&settings.lock_timeout)
-            .bind(idle_timeout)
-            .bind(bitmaps)
-            .fetch_one(tx.connection())
-            .await
-            .map_err(error::statement)?;
-        tx.now = row.time("now")?;
-        tx.stamp = row.try_get("stamp").map_err(error::statement)?;
-        tx.invoker = row.try_get("invoker").map_err(error::statement)?;
-        match &settings.role {
-            Some(role) if *role != tx.invoker => Err(role_not_taken(role)),
-            _ => Ok(tx),
+        let (begun, mut lost) = (Instant::now(), 0);
+        loop {
+            let mut tx = match self.connections.acquire().await {
+                Ok(connection) => Tx::on(connection, &self.settings),
+                Err(sqlx::Error::PoolTimedOut) => return Err(self.no_connection().await),
+                Err(source) => return Err(error::statement(source)),
+            };
+            match tx.begin(self.settings.begin(mode)).await {
+                Ok(()) => return self.settings.check_role(tx),
+                Err(source) => {
+                    let is_lost = error::is_lost(&source);
+                    tx.give_up(is_lost);
+                    if !is_lost
+                        || lost == self.connections.options().get_max_connections()
+                        || begun.elapsed() >= self.settings.acquire_timeout
+                    {
+                        return Err(error::statement(source));
+                    }
+                    lost += 1;
+                }
+            }
         }
     }
 
@@ -213,9 +193,14 @@ impl Pool {
 }
 
 /// An open transaction. Dropping it rolls it back.
+///
+/// Not sqlx's own: that begins with a statement of which it keeps no answer, so that settings would be
+/// a round trip of their own; and where its `begin` is dropped half-way (sqlx 0.9.0), the connection
+/// goes back inside an open transaction.
 #[derive(Debug)]
 pub(crate) struct Tx {
-    transaction: Transaction<'static, Postgres>,
+    /// Taken by what ends it.
+    connection: Option<PoolConnection<Postgres>>,
     /// See [`Settings::open`].
     _open: Arc<()>,
     prepared: bool,
@@ -227,14 +212,40 @@ pub(crate) struct Tx {
 }
 
 impl Tx {
+    fn on(connection: PoolConnection<Postgres>, settings: &Settings) -> Self {
+        Self {
+            connection: Some(connection),
+            _open: settings.open.clone(),
+            prepared: settings.prepared,
+            now: Timestamp::UNIX_EPOCH,
+            stamp: Vec::new(),
+            invoker: String::new(),
+        }
+    }
+
+    async fn begin(&mut self, begin: Arc<str>) -> sqlx::Result<()> {
+        let begin = sqlx::raw_sql(AssertSqlSafe(begin));
+        // To the end: an error after the row counts as well.
+        let rows = self.connection().fetch_all(begin).await?;
+        let row = rows.first().ok_or(sqlx::Error::RowNotFound)?;
+        self.stamp = row.try_get("stamp")?;
+        self.invoker = row.try_get("invoker")?;
+        self.now = began(&self.stamp).ok_or(sqlx::Error::BeginFailed)?;
+        Ok(())
+    }
+
     /// A statement of this transaction. Only literals: values are bound.
     pub(crate) fn query<'q>(&self, sql: &'static str) -> Query<'q, Postgres, PgArguments> {
         sqlx::query(sql).persistent(self.prepared)
     }
 
     /// Where the statement runs.
+    #[expect(
+        clippy::expect_used,
+        reason = "what takes it owns or drops the transaction"
+    )]
     pub(crate) fn connection(&mut self) -> &mut PgConnection {
-        &mut self.transaction
+        self.connection.as_mut().expect("the transaction is open")
     }
 
     /// Whether statements may be named.
@@ -249,7 +260,7 @@ impl Tx {
 
     /// Makes it durable.
     pub(crate) async fn commit(self) -> Result<()> {
-        self.transaction.commit().await.map_err(error::commit)
+        self.end("COMMIT").await.map_err(error::commit)
     }
 
     /// Gives it up because of `error`, and answers that. The server tells of an error before it lets
@@ -263,8 +274,89 @@ impl Tx {
 
     /// Gives it up.
     pub(crate) async fn rollback(self) -> Result<()> {
-        self.transaction.rollback().await.map_err(error::statement)
+        self.end("ROLLBACK").await.map_err(error::statement)
     }
+
+    /// Where this is dropped half-way, or fails, the transaction is rolled back as one that is dropped.
+    async fn end(mut self, how: &'static str) -> sqlx::Result<()> {
+        self.connection().execute(how).await?;
+        self.connection = None;
+        Ok(())
+    }
+
+    /// Drops it, and where the connection `is_lost`, that with it.
+    fn give_up(mut self, is_lost: bool) {
+        if let Some(connection) = &mut self.connection
+            && is_lost
+        {
+            connection.close_on_drop();
+            self.connection = None;
+        }
+    }
+}
+
+impl Drop for Tx {
+    fn drop(&mut self) {
+        let Some(mut connection) = self.connection.take() else {
+            return;
+        };
+        // The pool, too, needs the runtime to take a connection back.
+        tokio::spawn(async move {
+            // One that stays inside the transaction is not clean: the pool closes it.
+            if let Err(error) = connection.execute("ROLLBACK").await {
+                tracing::debug!(%error, "a transaction that was dropped was not rolled back");
+            }
+        });
+    }
+}
+
+/// What begins a transaction: in one message, so in one round trip, and never prepared. Answers what the
+/// transaction is bound to; its settings end with it.
+fn begin(mode: Mode, config: &PostgresConfig, names: &Names) -> String {
+    let isolation = match mode {
+        // Not READ WRITE: a standby and a database that its operator made read-only then serve
+        // what only reads, and refuse what writes as what it is.
+        Mode::Write | Mode::Brief => "READ COMMITTED",
+        Mode::Snapshot => "REPEATABLE READ READ ONLY",
+    };
+    let idle_timeout = match mode {
+        Mode::Brief => config.idle_timeout.min(BRIEF),
+        Mode::Write | Mode::Snapshot => config.idle_timeout,
+    };
+    let mut settings = vec![
+        ("search_path", names.search_path()),
+        ("statement_timeout", milliseconds(config.statement_timeout)),
+        ("lock_timeout", milliseconds(config.lock_timeout)),
+        (
+            "idle_in_transaction_session_timeout",
+            milliseconds(idle_timeout),
+        ),
+    ];
+    // Lists walk an index in its order, and stop where the page ends. A bitmap, which the planner
+    // likes while a table has no statistics, would have read all that the page is cut from.
+    if mode == Mode::Snapshot {
+        settings.push(("enable_bitmapscan", "off".to_owned()));
+    }
+    let settings: String = settings
+        .iter()
+        // Names that were checked, and numbers.
+        .map(|(name, value)| format!(", set_config('{name}', '{value}', true)"))
+        .collect();
+    format!(
+        "BEGIN ISOLATION LEVEL {isolation};
+         select int4send(pg_backend_pid()) || timestamptz_send(transaction_timestamp()) as stamp,
+            coalesce(nullif(current_setting('role'), 'none'), session_user::text) as invoker
+            {settings}"
+    )
+}
+
+/// When a transaction with this stamp began. Postgres sends a moment as microseconds since 2000
+/// (`timestamptz_send`).
+fn began(stamp: &[u8]) -> Option<Timestamp> {
+    const SINCE: i64 = 946_684_800_000_000;
+    let sent = stamp.last_chunk::<8>()?;
+    let microsecond = i64::from_be_bytes(*sent).checked_add(SINCE)?;
+    Timestamp::from_microsecond(microsecond).ok()
 }
 
 /// Options that connect as `role`, where the login takes it on itself.

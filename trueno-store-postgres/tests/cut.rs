@@ -11,6 +11,7 @@ mod support;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use sqlx::ConnectOptions as _;
 use support::{Database, Harness, harness, keys, server};
@@ -257,4 +258,39 @@ async fn a_unit_of_work_that_is_cut_before_its_commit_was_certainly_not_applied(
         view.account(account.id).await.unwrap_err().kind(),
         ErrorKind::NotFound
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_that_are_lost_while_they_lie_idle_cost_nobody_an_error() {
+    const AT_ONCE: usize = 4;
+    let (world, tenant, database) = world().await;
+    // As many connections as views that are open at the same time.
+    let open = || futures::future::join_all((0..AT_ONCE).map(|_| world.view(&tenant)));
+    for view in open().await.iter_mut() {
+        view.organization().await.unwrap();
+    }
+    let idle = async || {
+        let count = "select count(*) from pg_stat_activity
+             where datname = current_database() and application_name = 'trueno' and state = 'idle'";
+        database.number(count).await
+    };
+    for _ in 0..500 {
+        if idle().await >= i64::try_from(AT_ONCE).unwrap() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let terminated = database
+        .number(
+            "select count(pg_terminate_backend(pid)) from pg_stat_activity
+             where datname = current_database() and application_name = 'trueno'",
+        )
+        .await;
+    assert!(
+        terminated >= i64::try_from(AT_ONCE).unwrap(),
+        "{terminated}"
+    );
+    for view in open().await.iter_mut() {
+        view.organization().await.unwrap();
+    }
 }
