@@ -220,7 +220,8 @@ begin
             where not o.paused and (o.max_running is null or o.running < o.max_running)
         ) o
     ), lane as materialized (
-        -- The jobs that come first lie in as many lanes at the most, of those whose heads come first.
+        -- The jobs that come first lie in as many lanes at the most, of those whose heads come first;
+        -- more are looked at, since those of a key that is full have none to give.
         select l.*, o.nth as organization_nth, o.weight, o.room as organization_room,
             coalesce(k.running, 0) as key_running,
             least(
@@ -234,7 +235,7 @@ begin
             where l.organization_id = o.organization_id and l.kind = any (the_kinds)
                 and l.due_at <= moment
             order by l.head_at - l.priority * interval '1 minute'
-            limit o.room
+            limit greatest(o.room, 16)
         ) l
         left join lateral (
             select k.running from queue_key k
@@ -372,8 +373,8 @@ begin
         from (
             select (array_agg(u.place) filter (where u.place is not null))[1] as place,
                 max(u.budget) as budget, sum(u.taken) as taken,
-                -- As many lanes as there is room for: there may be others.
-                bool_or(u.is_due) or sum(u.lanes) >= max(u.room) as may_have_more,
+                -- As many lanes as are looked at: there may be others.
+                bool_or(u.is_due) or sum(u.lanes) >= greatest(max(u.room), 16) as may_have_more,
                 exists (
                     select from allowed a where a.organization_id = u.organization_id
                 ) and not exists (
@@ -491,6 +492,7 @@ declare
     taken int := 0;
     more int;
     rounds int := 0;
+    in_vain int := 0;
 begin
     insert into worker_session as s (id, worker, expires_at, kinds)
         values (the_session, the_worker, moment + the_lease, the_kinds)
@@ -553,10 +555,14 @@ begin
         );
         get diagnostics more = row_count;
         taken := taken + more;
-        -- What is left of the batch is not worth another round, and what could not be taken now (a
-        -- member's transaction has it locked, for one) is not asked for again.
+        -- What is left of the batch is not worth another round.
         exit when more > 0 and taken >= the_limit / 2;
-        exit when more = 0 and mine <@ tried;
+        -- Lanes of full keys are out of the way from now on, and others come after them; what cannot be
+        -- taken now (a member's transaction has it locked, for one) is not asked for for long.
+        if more = 0 and mine <@ tried then
+            in_vain := in_vain + 1;
+            exit when in_vain >= 8;
+        end if;
         tried := tried || mine;
     end loop;
     if taken = 0 and has_left then

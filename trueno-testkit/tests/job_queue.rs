@@ -376,6 +376,7 @@ fn every_defect_of_concurrency_keys_is_noticed() {
     );
     noticed(defect, keys::a_cancelled_job_leaves_its_key_to_the_others);
     noticed(defect, keys::blocked_jobs_hold_no_others_back);
+    noticed(defect, keys::a_claim_for_one_job_finds_it_behind_a_full_key);
     noticed(defect, keys::a_key_counts_within_its_organization);
     noticed(defect, keys::key_limits_hold_when_many_claim_at_once);
     noticed(

@@ -57,6 +57,23 @@ pub async fn a_concurrency_key_limits_what_runs_under_it(w: World) {
     assert_eq!(w.drained().await, [jobs[6]], "and another");
 }
 
+/// What a full key holds back is in nobody's way, however much comes first and however few are claimed.
+pub async fn a_claim_for_one_job_finds_it_behind_a_full_key(w: World) {
+    let tenant = w.organization().await;
+    let running = enqueue(&w, &tenant, vec![under(w.job(), "account", 1)]).await;
+    assert_eq!(w.claim_one().await.reference().job, running[0]);
+    // Of as many priorities: what is kept of jobs that are alike would be looked past at once.
+    let held_back = (1..=40).map(|priority| {
+        let job = under(w.job(), "account", 1);
+        job.with_priority(priority).unwrap()
+    });
+    let jobs = held_back.chain([w.job()]).collect();
+    let jobs = enqueue(&w, &tenant, jobs).await;
+    let claims = w.claim(1).await;
+    let claimed: Vec<JobId> = claims.iter().map(|claim| claim.reference().job).collect();
+    assert_eq!(claimed, jobs[40..], "the one without a key");
+}
+
 /// Each job brings its own limit: it begins where fewer than that run under its key.
 pub async fn each_job_brings_its_own_limit(w: World) {
     let tenant = w.organization().await;

@@ -143,6 +143,7 @@ macro_rules! for_each_job_queue_case {
                 a_concurrency_key_limits_what_runs_under_it,
                 each_job_brings_its_own_limit,
                 a_key_is_shared_by_kinds,
+                a_claim_for_one_job_finds_it_behind_a_full_key,
                 a_place_under_a_key_is_free_however_the_attempt_ended,
                 a_cancelled_job_leaves_its_key_to_the_others,
                 blocked_jobs_hold_no_others_back,
