@@ -131,7 +131,7 @@ fn reference(what: &str, reference: &ResourceRef) -> Result<()> {
 
 fn optional_name(field: impl Fn() -> String, name: Option<&str>) -> Result<()> {
     match name {
-        Some(name) if name.chars().count() > NAME_CHARACTERS || name.contains('\0') => {
+        Some(name) if is_longer(name, NAME_CHARACTERS) || name.contains('\0') => {
             Err(Error::invalid(
                 &field(),
                 &format!("needs at most {NAME_CHARACTERS} characters and no NUL"),
@@ -142,13 +142,18 @@ fn optional_name(field: impl Fn() -> String, name: Option<&str>) -> Result<()> {
 }
 
 fn text(field: impl Fn() -> String, text: &str, most: usize) -> Result<()> {
-    if text.is_empty() || text.chars().count() > most || text.chars().any(char::is_control) {
+    if text.is_empty() || is_longer(text, most) || text.chars().any(char::is_control) {
         return Err(Error::invalid(
             &field(),
             &format!("needs 1 to {most} characters without control characters"),
         ));
     }
     Ok(())
+}
+
+/// Whether it has more than `most` characters. No text has more of them than bytes, which are not counted.
+fn is_longer(text: &str, most: usize) -> bool {
+    text.len() > most && text.chars().count() > most
 }
 
 fn tags(field: impl Fn() -> String, tags: &BTreeMap<String, String>) -> Result<()> {
@@ -159,8 +164,8 @@ fn tags(field: impl Fn() -> String, tags: &BTreeMap<String, String>) -> Result<(
         ));
     }
     for (key, value) in tags {
-        if key.chars().count() > TAG_KEY_CHARACTERS
-            || value.chars().count() > TAG_VALUE_CHARACTERS
+        if is_longer(key, TAG_KEY_CHARACTERS)
+            || is_longer(value, TAG_VALUE_CHARACTERS)
             || key.contains('\0')
             || value.contains('\0')
         {

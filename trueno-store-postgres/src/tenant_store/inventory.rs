@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 use sqlx::Row as _;
 use trueno_core::error::{Applied, Error, ErrorKind, Result};
 use trueno_core::id::{CloudAccountId, OrganizationId, ScanId};
-use trueno_core::model::{Coverage, CoverageStatus, Resource, limits};
+use trueno_core::model::{Coverage, CoverageStatus, Resource, ResourceRef, limits};
 use uuid::Uuid;
 
 use crate::encode::RowExt as _;
@@ -44,15 +44,16 @@ struct Inventory {
 }
 
 /// Resources of one statement, and their JSON.
-struct Batch<'a> {
-    sent: Vec<Sent<'a>>,
+struct Batch {
+    sent: Vec<Sent>,
     /// Tags and attributes of all of them, one after the other.
     json: String,
 }
 
 /// A resource as it is sent.
-struct Sent<'a> {
-    resource: &'a Resource,
+struct Sent {
+    native_id: String,
+    name: Option<String>,
     /// Where its tags lie in the batch's JSON.
     tags: Range<usize>,
     /// Where its attributes lie there.
@@ -83,7 +84,6 @@ pub(super) async fn put(
     scan: ScanId,
     mut resources: Vec<Resource>,
 ) -> Result<()> {
-    resources.iter().try_for_each(limits::resource)?;
     if resources.is_empty() {
         return Ok(());
     }
@@ -104,19 +104,20 @@ pub(super) async fn put(
     let of_one = |a: &Resource, b: &Resource| {
         a.reference.kind == b.reference.kind && a.reference.region == b.reference.region
     };
-    let wanted = resources
+    let (wanted, counts): (Vec<&ResourceRef>, Vec<usize>) = resources
         .chunk_by(of_one)
-        .filter_map(|of_one| of_one.first());
-    let inventories = lock(tx, look, wanted).await?;
-    for (mut inventory, resources) in inventories.into_iter().zip(resources.chunk_by(of_one)) {
+        .filter_map(|of_one| Some((&of_one.first()?.reference, of_one.len())))
+        .unzip();
+    let inventories = lock(tx, look, &wanted).await?;
+    let mut resources = resources.into_iter();
+    for (mut inventory, count) in inventories.into_iter().zip(counts) {
         let before = (inventory.next_ordinal, inventory.present);
-        let mut rest = resources;
-        while !rest.is_empty() {
-            let batch = Batch::take(&mut rest)?;
+        let mut of_one = resources.by_ref().take(count);
+        while let Some(batch) = Batch::take(&mut of_one)? {
             put_batch(tx, look, &mut inventory, &batch).await?;
         }
         if (inventory.next_ordinal, inventory.present) != before {
-            count(tx, look, &inventory).await?;
+            write_counts(tx, look, &inventory).await?;
         }
     }
     Ok(())
@@ -124,13 +125,10 @@ pub(super) async fn put(
 
 /// Locks the inventories of these resources, in the order of their keys, and makes those that are
 /// missing.
-async fn lock(
-    tx: &mut Tx,
-    look: Look,
-    wanted: impl Iterator<Item = &Resource>,
-) -> Result<Vec<Inventory>> {
+async fn lock(tx: &mut Tx, look: Look, wanted: &[&ResourceRef]) -> Result<Vec<Inventory>> {
     let (kinds, regions): (Vec<&str>, Vec<&str>) = wanted
-        .map(|Resource { reference, .. }| (reference.kind.as_str(), reference.region.as_str()))
+        .iter()
+        .map(|reference| (reference.kind.as_str(), reference.region.as_str()))
         .unzip();
     let mut found = find(tx, look, &kinds, &regions).await?;
     if found.len() < kinds.len() {
@@ -187,22 +185,24 @@ async fn find(tx: &mut Tx, look: Look, kinds: &[&str], regions: &[&str]) -> Resu
         .collect()
 }
 
-impl<'a> Batch<'a> {
-    /// Takes as many resources off `rest` as one statement holds: one at the least.
-    fn take(rest: &mut &'a [Resource]) -> Result<Self> {
-        let mut sent = Vec::with_capacity(rest.len().min(BATCH));
+impl Batch {
+    /// Takes as many resources as one statement holds, and none that cannot be stored. Each is checked,
+    /// written out and let go of while it is at hand: three walks over a batch take twice as long.
+    fn take(resources: &mut impl Iterator<Item = Resource>) -> Result<Option<Self>> {
+        let mut sent = Vec::with_capacity(resources.size_hint().0.min(BATCH));
         let mut json = Vec::new();
-        while let Some((resource, others)) = rest.split_first() {
-            if sent.len() == BATCH || json.len() >= BATCH_BYTES {
+        while sent.len() < BATCH && json.len() < BATCH_BYTES {
+            let Some(resource) = resources.next() else {
                 break;
-            }
+            };
+            limits::resource(&resource)?;
             let tags = write_json(&mut json, &resource.tags)?;
             let attributes = write_json(&mut json, &resource.attributes)?;
-            let name = resource.name.as_deref();
+            let name = resource.name;
             let mut digest = Sha256::new();
             // Lengths before texts: one reading only.
             for text in [
-                name.unwrap_or_default().as_bytes(),
+                name.as_deref().unwrap_or_default().as_bytes(),
                 &json[tags.clone()],
                 &json[attributes.clone()],
             ] {
@@ -211,21 +211,24 @@ impl<'a> Batch<'a> {
             }
             digest.update([u8::from(name.is_some())]);
             sent.push(Sent {
-                resource,
+                native_id: resource.reference.native_id,
+                name,
                 tags,
                 attributes,
                 digest: digest.finalize().into(),
             });
-            *rest = others;
+        }
+        if sent.is_empty() {
+            return Ok(None);
         }
         let json = String::from_utf8(json).map_err(not_json)?;
-        Ok(Self { sent, json })
+        Ok(Some(Self { sent, json }))
     }
 }
 
-impl<'a> Sent<'a> {
-    fn native_id(&self) -> &'a str {
-        &self.resource.reference.native_id
+impl Sent {
+    fn native_id(&self) -> &str {
+        &self.native_id
     }
 
     fn digest(&self) -> &[u8] {
@@ -248,7 +251,7 @@ async fn put_batch(
     tx: &mut Tx,
     look: Look,
     inventory: &mut Inventory,
-    batch: &Batch<'_>,
+    batch: &Batch,
 ) -> Result<()> {
     let known = known(tx, look, inventory, &batch.sent).await?;
     let mut seen = Vec::with_capacity(batch.sent.len());
@@ -284,7 +287,7 @@ async fn known(
     tx: &mut Tx,
     look: Look,
     inventory: &Inventory,
-    batch: &[Sent<'_>],
+    batch: &[Sent],
 ) -> Result<Vec<Option<Known>>> {
     // LATERAL with a limit: one look at the key for each, whatever the statistics say.
     let query = tx.query(
@@ -338,13 +341,10 @@ async fn write(
     look: Look,
     inventory: &Inventory,
     how: Write,
-    dirty: &[(i64, &Sent<'_>)],
+    dirty: &[(i64, &Sent)],
     json: &str,
 ) -> Result<()> {
-    fn column<'a, T>(
-        dirty: &'a [(i64, &Sent<'_>)],
-        of: impl Fn(&'a (i64, &Sent<'_>)) -> T,
-    ) -> Vec<T> {
+    fn column<'a, T>(dirty: &'a [(i64, &Sent)], of: impl Fn(&'a (i64, &Sent)) -> T) -> Vec<T> {
         dirty.iter().map(of).collect()
     }
     macro_rules! insert {
@@ -382,7 +382,7 @@ async fn write(
         .bind(column(dirty, |(ordinal, _)| *ordinal))
         .bind(column(dirty, |(_, sent)| sent.native_id()))
         .bind(column(dirty, |(_, sent)| sent.digest()))
-        .bind(column(dirty, |(_, sent)| sent.resource.name.as_deref()))
+        .bind(column(dirty, |(_, sent)| sent.name.as_deref()))
         .bind(column(dirty, |(_, sent)| &json[sent.tags.clone()]))
         .bind(column(dirty, |(_, sent)| &json[sent.attributes.clone()]))
         .execute(tx.connection())
@@ -437,7 +437,7 @@ async fn sight(tx: &mut Tx, look: Look, inventory: &Inventory, ordinals: &[i64])
 }
 
 /// Writes down how many resources there are.
-async fn count(tx: &mut Tx, look: Look, inventory: &Inventory) -> Result<()> {
+async fn write_counts(tx: &mut Tx, look: Look, inventory: &Inventory) -> Result<()> {
     let query = tx.query(
         "update inventory set next_ordinal = $3, present = $4
          where organization_id = $1 and id = $2",
