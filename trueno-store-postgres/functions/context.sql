@@ -36,12 +36,14 @@ begin
 end $$;
 
 create or replace function context_seal(the_key text, the_organization uuid, mac bytea) returns void
-language sql volatile
+-- Not sql: that would be planned anew in every transaction.
+language plpgsql volatile
 set search_path = pg_catalog, "@schema@", pg_temp as $$
-    select set_config(
+begin
+    perform set_config(
         '@setting@', the_key || ':' || the_organization::text || ':' || encode(mac, 'hex'), true
     );
-$$;
+end $$;
 
 -- Enters an organization with a MAC made by a holder of `the_key`.
 create or replace function enter(the_key text, the_organization uuid, mac bytea) returns void

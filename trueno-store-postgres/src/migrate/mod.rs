@@ -40,9 +40,13 @@ pub struct MigrationReport {
     pub keys: Vec<String>,
 }
 
+/// How many deadlocks one migration gets over.
+const DEADLOCKS: u32 = 5;
+
 /// Prepares the database of `config` for this program, or upgrades it: roles, schema, tables,
 /// policies, functions, and the context keys derived from `keys`. Idempotent, and safe from several
-/// processes at once.
+/// processes at once, and beside programs that work: what they have locked is waited for, and after a
+/// deadlock with them it is tried again.
 ///
 /// Functions that are not this program's, because somebody changed them or another program of the same
 /// schema version made them, are made anew. On the schema of a newer program nothing but keys is added.
@@ -69,7 +73,17 @@ pub async fn migrate(config: &PostgresConfig, keys: &KeyFile) -> Result<Migratio
     let server_version = pool::server_version(&mut connection).await?;
     server::check(server_version)?;
     roles::ensure(&mut connection, &names, server_version).await?;
-    let report = in_one_transaction(&mut connection, &names, keys).await?;
+    let mut deadlocks = 0;
+    let report = loop {
+        match in_one_transaction(&mut connection, &names, keys).await {
+            // With programs that work meanwhile. They went on, and nothing was changed here.
+            Err(error) if error.kind() == ErrorKind::Deadlock && deadlocks < DEADLOCKS => {
+                deadlocks += 1;
+                tracing::debug!(%error, "the migration met a deadlock and is tried again");
+            }
+            report => break report?,
+        }
+    };
     // Committed already; a goodbye that is lost changes nothing.
     let _ = connection.close().await;
     Ok(report)

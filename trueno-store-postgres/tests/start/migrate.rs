@@ -157,6 +157,43 @@ async fn a_migration_that_fails_leaves_nothing_and_is_done_again() {
     works(&PostgresStore::connect(config(), &keys()).await.unwrap()).await;
 }
 
+/// A program that works meanwhile wants what the migration holds, and holds what it wants.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_migration_that_meets_a_deadlock_is_tried_again() {
+    let database = Database::migrated(&keys()).await;
+    let name = database.options().get_database().unwrap().to_owned();
+    // Who looks for a deadlock first is ended by it: the migration, once both wait.
+    database
+        .execute(&format!(
+            "alter database {name} set deadlock_timeout = '2s'"
+        ))
+        .await;
+    let mut other = database.admin().await;
+    let begin = "set deadlock_timeout = '1h'; begin; lock table trueno.context_key";
+    other.execute(begin).await.unwrap();
+    let config = database.config();
+    let migration = tokio::spawn(async move { migrate(&config, &keys()).await });
+    let waiting = "select count(*) from pg_locks
+         where relation = 'trueno.context_key'::regclass and not granted";
+    while database.number(waiting).await == 0 {
+        assert!(!migration.is_finished(), "it waits for the table");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let crossing = "select pg_advisory_xact_lock(hashtextextended('trueno migrate trueno', 0))";
+    other.execute(crossing).await.unwrap();
+    let deadlocks = "select deadlocks from pg_stat_database where datname = current_database()";
+    other.execute("rollback").await.unwrap();
+    let report = migration.await.unwrap().unwrap();
+    assert_eq!(report.keys, ["test"]);
+    for _ in 0..500 {
+        if database.number(deadlocks).await > 0 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("there was a deadlock");
+}
+
 /// The server says that it is older, as the store asks it.
 #[tokio::test]
 async fn a_server_that_leaks_is_refused_by_everybody() {
