@@ -348,6 +348,7 @@ begin
             head_at = e.head_at, head_id = e.head_id, due_at = e.due_at
         from next_head e
         where l.ctid = e.place and (e.concurrency_key = '' or not e.is_empty)
+            and (l.head_at, l.head_id, l.due_at) is distinct from (e.head_at, e.head_id, e.due_at)
     ), emptied as (
         -- There may be a key for each of many things: a note brings its lane back.
         delete from queue_lane l using next_head e

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use data_encoding::HEXLOWER;
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx as _;
 use secrecy::SecretString;
@@ -41,6 +42,9 @@ struct Settings {
     brief: Arc<str>,
     snapshot: Arc<str>,
     acquire_timeout: Duration,
+    /// How long a connection may take to roll back what was dropped on it: the statement that it was at
+    /// ends first.
+    rollback_timeout: Duration,
     prepared: bool,
     /// The role that connections were asked to take on; none where the login is a member of it.
     role: Option<String>,
@@ -58,6 +62,15 @@ impl Settings {
             Mode::Snapshot => &self.snapshot,
         }
         .clone()
+    }
+
+    /// What comes of the first that a connection is used for: one whose other end is gone without a word
+    /// would say so after a quarter of an hour.
+    async fn in_time<T>(&self, answer: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
+        match tokio::time::timeout(self.acquire_timeout, answer).await {
+            Ok(answered) => answered,
+            Err(_) => Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()),
+        }
     }
 
     /// Passes a transaction of the role that was asked for.
@@ -106,6 +119,7 @@ impl Pool {
             brief: begin(Mode::Brief),
             snapshot: begin(Mode::Snapshot),
             acquire_timeout: config.acquire_timeout,
+            rollback_timeout: config.statement_timeout.saturating_add(BRIEF),
             prepared: config.prepared_statements,
             role: taken.map(str::to_owned),
             open: Arc::new(()),
@@ -130,7 +144,8 @@ impl Pool {
                 Err(sqlx::Error::PoolTimedOut) => return Err(self.no_connection().await),
                 Err(source) => return Err(error::statement(source)),
             };
-            match tx.begin(self.settings.begin(mode)).await {
+            let answer = tx.begin(self.settings.begin(mode));
+            match self.settings.in_time(answer).await {
                 Ok(()) => return self.settings.check_role(tx),
                 Err(source) => {
                     let is_lost = error::is_lost(&source);
@@ -174,16 +189,32 @@ impl Pool {
     /// Wakes workers up on `channel`; outside transactions, where it would take a global lock at
     /// their commit. `sending` is told once a connection is there. Best effort: workers poll as well.
     pub(crate) async fn notify(&self, channel: &str, sending: impl FnOnce()) {
-        let connection = self.connections.acquire().await;
-        sending();
-        let sent = async {
-            // A name that was checked. One message outside a transaction: a pooler in transaction mode
-            // may give parsing and executing to two servers.
-            let notify = AssertSqlSafe(format!("notify \"{channel}\""));
-            connection?.execute(sqlx::raw_sql(notify)).await
-        };
-        if let Err(error) = sent.await {
-            tracing::debug!(%error, "no wake-up was sent; workers poll");
+        // A name that was checked. One message outside a transaction: a pooler in transaction mode may
+        // give parsing and executing to two servers.
+        let notify: Arc<str> = format!("notify \"{channel}\"").into();
+        let mut sending = Some(sending);
+        for _ in 0..=self.connections.options().get_max_connections() {
+            let connection = self.connections.acquire().await;
+            if let Some(sending) = sending.take() {
+                sending();
+            }
+            let sent = match connection {
+                Ok(mut connection) => {
+                    let sent = connection.execute(sqlx::raw_sql(AssertSqlSafe(notify.clone())));
+                    let sent = self.settings.in_time(sent).await;
+                    if sent.as_ref().is_err_and(error::is_lost) {
+                        // As where a transaction begins.
+                        connection.close_on_drop();
+                        continue;
+                    }
+                    sent.map(|_| ())
+                }
+                Err(error) => Err(error),
+            };
+            if let Err(error) = sent {
+                tracing::debug!(%error, "no wake-up was sent; workers poll");
+            }
+            return;
         }
     }
 
@@ -201,9 +232,9 @@ impl Pool {
 pub(crate) struct Tx {
     /// Taken by what ends it.
     connection: Option<PoolConnection<Postgres>>,
+    settings: Arc<Settings>,
     /// See [`Settings::open`].
-    _open: Arc<()>,
-    prepared: bool,
+    open: Arc<()>,
     now: Timestamp,
     /// Backend pid and transaction timestamp, as the context's MAC covers them.
     pub(crate) stamp: Vec<u8>,
@@ -212,11 +243,11 @@ pub(crate) struct Tx {
 }
 
 impl Tx {
-    fn on(connection: PoolConnection<Postgres>, settings: &Settings) -> Self {
+    fn on(connection: PoolConnection<Postgres>, settings: &Arc<Settings>) -> Self {
         Self {
             connection: Some(connection),
-            _open: settings.open.clone(),
-            prepared: settings.prepared,
+            settings: settings.clone(),
+            open: settings.open.clone(),
             now: Timestamp::UNIX_EPOCH,
             stamp: Vec::new(),
             invoker: String::new(),
@@ -228,7 +259,10 @@ impl Tx {
         // To the end: an error after the row counts as well.
         let rows = self.connection().fetch_all(begin).await?;
         let row = rows.first().ok_or(sqlx::Error::RowNotFound)?;
-        self.stamp = row.try_get("stamp")?;
+        let stamp: String = row.try_get("stamp")?;
+        self.stamp = HEXLOWER
+            .decode(stamp.as_bytes())
+            .map_err(|source| sqlx::Error::Decode(source.into()))?;
         self.invoker = row.try_get("invoker")?;
         self.now = began(&self.stamp).ok_or(sqlx::Error::BeginFailed)?;
         Ok(())
@@ -236,7 +270,7 @@ impl Tx {
 
     /// A statement of this transaction. Only literals: values are bound.
     pub(crate) fn query<'q>(&self, sql: &'static str) -> Query<'q, Postgres, PgArguments> {
-        sqlx::query(sql).persistent(self.prepared)
+        sqlx::query(sql).persistent(self.settings.prepared)
     }
 
     /// Where the statement runs.
@@ -250,7 +284,7 @@ impl Tx {
 
     /// Whether statements may be named.
     pub(crate) fn prepared(&self) -> bool {
-        self.prepared
+        self.settings.prepared
     }
 
     /// When the transaction began, by the database's clock.
@@ -277,7 +311,8 @@ impl Tx {
         self.end("ROLLBACK").await.map_err(error::statement)
     }
 
-    /// Where this is dropped half-way, or fails, the transaction is rolled back as one that is dropped.
+    /// Where this is dropped half-way, or fails, it goes the way of a transaction that is dropped: a COMMIT
+    /// that was on its way may be applied all the same.
     async fn end(mut self, how: &'static str) -> sqlx::Result<()> {
         self.connection().execute(how).await?;
         self.connection = None;
@@ -300,12 +335,18 @@ impl Drop for Tx {
         let Some(mut connection) = self.connection.take() else {
             return;
         };
+        let (open, most) = (self.open.clone(), self.settings.rollback_timeout);
         // The pool, too, needs the runtime to take a connection back.
         tokio::spawn(async move {
-            // One that stays inside the transaction is not clean: the pool closes it.
-            if let Err(error) = connection.execute("ROLLBACK").await {
-                tracing::debug!(%error, "a transaction that was dropped was not rolled back");
+            match tokio::time::timeout(most, connection.execute("ROLLBACK")).await {
+                Ok(Ok(_)) => {}
+                // The pool looks at what it takes back, and would wait as long.
+                Ok(Err(_)) | Err(_) => {
+                    tracing::debug!("a transaction that was dropped was not rolled back");
+                    connection.close_on_drop();
+                }
             }
+            drop((connection, open));
         });
     }
 }
@@ -344,7 +385,9 @@ fn begin(mode: Mode, config: &PostgresConfig, names: &Names) -> String {
         .collect();
     format!(
         "BEGIN ISOLATION LEVEL {isolation};
-         select int4send(pg_backend_pid()) || timestamptz_send(transaction_timestamp()) as stamp,
+         select encode(
+                int4send(pg_backend_pid()) || timestamptz_send(transaction_timestamp()), 'hex'
+            ) as stamp,
             coalesce(nullif(current_setting('role'), 'none'), session_user::text) as invoker
             {settings}"
     )

@@ -25,7 +25,7 @@ use trueno_store_postgres::PostgresStore;
 use trueno_testkit::fixtures::{Tenant, World, finding, resource};
 
 /// A proxy on loopback. Once armed, it cuts the connection on which a commit is sent: before the
-/// server has it, or before its answer is back.
+/// server has it, or before its answer is back. Or it falls silent for as long as it is armed.
 struct Proxy {
     address: SocketAddr,
     armed: Arc<AtomicBool>,
@@ -35,6 +35,7 @@ struct Proxy {
 enum Cut {
     Before,
     After,
+    Silence,
 }
 
 impl Proxy {
@@ -73,8 +74,11 @@ async fn forward(client: TcpStream, server: TcpStream, armed: Arc<AtomicBool>, c
     let mut buffer = vec![0; 64 * 1024];
     while let Ok(read @ 1..) = from_client.read(&mut buffer).await {
         let bytes = &buffer[..read];
+        if cut == Cut::Silence && armed.load(Ordering::Acquire) {
+            continue;
+        }
         let commits = bytes.windows(7).any(|window| window == b"COMMIT\0");
-        if commits && armed.swap(false, Ordering::AcqRel) {
+        if commits && cut != Cut::Silence && armed.swap(false, Ordering::AcqRel) {
             if cut == Cut::After {
                 muted.store(true, Ordering::Release);
                 to_server.write_all(bytes).await.unwrap();
@@ -89,6 +93,9 @@ async fn forward(client: TcpStream, server: TcpStream, armed: Arc<AtomicBool>, c
     answers.abort();
 }
 
+/// How long a store waits for a connection here.
+const ACQUIRE: Duration = Duration::from_secs(2);
+
 /// A store that reaches the harness's database through the proxy.
 async fn through(proxy: &Proxy, database: &Database) -> PostgresStore {
     let options = database
@@ -98,6 +105,7 @@ async fn through(proxy: &Proxy, database: &Database) -> PostgresStore {
     let url = options.to_url_lossy().to_string().into();
     let config = trueno_store_postgres::PostgresConfig::new(url)
         .with_role_prefix(support::ROLES)
+        .with_acquire_timeout(ACQUIRE)
         .with_wake_ups(trueno_store_postgres::WakeUpMode::Poll);
     PostgresStore::connect(config, &keys()).await.unwrap()
 }
@@ -293,4 +301,27 @@ async fn connections_that_are_lost_while_they_lie_idle_cost_nobody_an_error() {
     for view in open().await.iter_mut() {
         view.organization().await.unwrap();
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_that_is_silently_gone_is_given_up_and_another_one_is_made() {
+    const HANG: Duration = Duration::from_secs(60);
+    let (_world, tenant, database) = world().await;
+    let proxy = Proxy::start(Cut::Silence).await;
+    let store = through(&proxy, &database).await;
+    let works = async || {
+        let mut view = store.read(&tenant.read).await?;
+        view.organization().await
+    };
+    works().await.unwrap();
+    proxy.armed.store(true, Ordering::Release);
+    let error = tokio::time::timeout(HANG, works())
+        .await
+        .expect("it is not waited for until TCP gives up")
+        .expect_err("nobody answers");
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
+    assert!(error.certainly_not_applied(), "{error:?}");
+    proxy.armed.store(false, Ordering::Release);
+    let works_again = tokio::time::timeout(HANG, works()).await;
+    works_again.expect("by another connection").unwrap();
 }

@@ -84,6 +84,7 @@ pub(super) async fn put(
     scan: ScanId,
     mut resources: Vec<Resource>,
 ) -> Result<()> {
+    resources.iter().try_for_each(limits::resource)?;
     if resources.is_empty() {
         return Ok(());
     }
@@ -186,8 +187,8 @@ async fn find(tx: &mut Tx, look: Look, kinds: &[&str], regions: &[&str]) -> Resu
 }
 
 impl Batch {
-    /// Takes as many resources as one statement holds, and none that cannot be stored. Each is checked,
-    /// written out and let go of while it is at hand: three walks over a batch take twice as long.
+    /// Takes as many resources as one statement holds, if there are any. Each is written out and let go
+    /// of while it is at hand: to do so later takes several times as long.
     fn take(resources: &mut impl Iterator<Item = Resource>) -> Result<Option<Self>> {
         let mut sent = Vec::with_capacity(resources.size_hint().0.min(BATCH));
         let mut json = Vec::new();
@@ -195,7 +196,6 @@ impl Batch {
             let Some(resource) = resources.next() else {
                 break;
             };
-            limits::resource(&resource)?;
             let tags = write_json(&mut json, &resource.tags)?;
             let attributes = write_json(&mut json, &resource.attributes)?;
             let name = resource.name;

@@ -26,6 +26,8 @@ pub(crate) enum Expected {
     Across,
     /// What operators ask: as many rows as there are organizations, and nothing that they have.
     Every,
+    /// What is of no organization: which kinds are paused, who holds vacuum back.
+    Nobodys,
 }
 
 /// One call of the store.

@@ -11,8 +11,8 @@ use trueno_core::port::TenantStore as _;
 use trueno_core::vault::{Key, KeyFile};
 use trueno_store_postgres::{Login, PostgresConfig, PostgresStore, migrate};
 
-use crate::refused;
 use crate::support::{self, Database, keys};
+use crate::{refused, works};
 
 #[tokio::test]
 async fn a_database_that_is_not_ready_is_refused_with_what_to_do() {
@@ -91,4 +91,26 @@ async fn a_used_up_pool_is_exhausted_and_recovers() {
     assert!(error.is_retryable() && error.certainly_not_applied());
     drop(view);
     store.read(&scope).await.unwrap();
+}
+
+/// How values are written out is the operator's to choose: the store asks for its own.
+#[tokio::test]
+async fn a_database_that_writes_values_in_its_own_way_is_as_good_as_any() {
+    let database = Database::migrated(&keys()).await;
+    let name = database.options().get_database().unwrap().to_owned();
+    for setting in [
+        "bytea_output = 'escape'",
+        "datestyle = 'SQL, DMY'",
+        "intervalstyle = 'sql_standard'",
+        "timezone = 'Pacific/Chatham'",
+        "extra_float_digits = -3",
+        "standard_conforming_strings = off",
+    ] {
+        let set = format!("alter database {name} set {setting}");
+        database.execute(&set).await;
+    }
+    let store = PostgresStore::connect(database.config(), &keys())
+        .await
+        .unwrap();
+    works(&store).await;
 }

@@ -162,14 +162,15 @@ async fn a_migration_that_fails_leaves_nothing_and_is_done_again() {
 async fn a_migration_that_meets_a_deadlock_is_tried_again() {
     let database = Database::migrated(&keys()).await;
     let name = database.options().get_database().unwrap().to_owned();
-    // Who looks for a deadlock first is ended by it: the migration, once both wait.
+    // Who looks for a deadlock first is ended by it: the migration, once both wait. (Were both to wait
+    // only after it had looked, the other one would be.)
     database
         .execute(&format!(
             "alter database {name} set deadlock_timeout = '2s'"
         ))
         .await;
     let mut other = database.admin().await;
-    let begin = "set deadlock_timeout = '1h'; begin; lock table trueno.context_key";
+    let begin = "set deadlock_timeout = '30s'; begin; lock table trueno.context_key";
     other.execute(begin).await.unwrap();
     let config = database.config();
     let migration = tokio::spawn(async move { migrate(&config, &keys()).await });
