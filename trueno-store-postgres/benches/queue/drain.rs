@@ -14,17 +14,21 @@ use crate::{Options, note};
 
 const PROCESSORS: usize = 2;
 
-/// Ours, then each peer, on a database of its own.
+/// Each peer, and right before it ours, on databases of their own: a machine's speed wanders within a run.
 pub(crate) async fn beside_peers(options: &Options) {
     note!("drain: {} jobs", options.jobs);
-    let ours = rate(options.jobs).await;
-    note!("drain: ours {ours:.0} jobs/s");
-    for peer in peers::ALL.iter().filter(|peer| peer.is_picked(options)) {
-        let Some(theirs) = peer.drain(options.jobs).await else {
-            note!("drain: {} did not run here", peer.name);
-            continue;
-        };
-        line("drain", peer, ours, theirs);
+    let picked = peers::ALL.iter().filter(|peer| peer.is_picked(options));
+    let mut alone = true;
+    for peer in picked {
+        alone = false;
+        let ours = rate(options.jobs).await;
+        match peer.drain(options.jobs).await {
+            Some(theirs) => line("drain", peer, ours, theirs),
+            None => note!("drain: {} did not run here", peer.name),
+        }
+    }
+    if alone {
+        note!("drain: ours {:.0} jobs/s", rate(options.jobs).await);
     }
 }
 

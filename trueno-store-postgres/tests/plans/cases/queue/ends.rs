@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use trueno_core::id::JobId;
-use trueno_core::model::{EventDraft, JobStatus};
+use trueno_core::model::{EventDraft, JobStatus, ScanProgress};
 use trueno_core::port::{
     FinishOutcome, JobFilter, JobOutcome, JobQueue as _, Lease, PageRequest, Settlement,
     TenantStore as _, claim_leases,
@@ -40,6 +40,8 @@ pub(super) async fn all(
     let name = "settle: a job that was cancelled";
     recorder.record(FILE, EXPECTED, name, settle).await;
 
+    progress(recorder, data, tenant, store).await;
+
     let mut lease = claimed(data, tenant, store).await;
     for (name, retryable) in [
         ("settle: an attempt that failed", true),
@@ -57,6 +59,35 @@ pub(super) async fn all(
         }
     }
     dead(recorder, tenant, store).await;
+}
+
+/// What a worker says of a scan, under its lease.
+async fn progress(
+    recorder: &mut Recorder<'_>,
+    data: &Data,
+    tenant: &Tenant,
+    store: &PostgresStore,
+) {
+    const KIND: &str = "plans.scanning";
+    let account = data.world.account(tenant).await;
+    let job = data.world.job_of_kind(KIND);
+    data.world.request_scan_by(tenant, &account, job).await;
+    let leases = claim_leases(store, &of_kind(data, KIND)).await.unwrap();
+    let ingest = store.ingest(&leases[0]);
+    let name = "a lease is entered";
+    let mut ingest = recorder.record(FILE, EXPECTED, name, ingest).await;
+    let start = ingest.start_scan(2);
+    let name = "a scan begins";
+    recorder.record(FILE, EXPECTED, name, start).await;
+    let progress = ScanProgress {
+        tasks: 2,
+        tasks_done: 1,
+        resources: 3,
+    };
+    let progress = ingest.set_progress(progress);
+    let name = "progress of a scan";
+    recorder.record(FILE, EXPECTED, name, progress).await;
+    ingest.commit().await.unwrap();
 }
 
 /// A job that is dead, and can begin anew or be given up.
