@@ -540,3 +540,17 @@ pub(crate) async fn server_version(connection: &mut PgConnection) -> Result<u32>
         .map_err(error::statement)?;
     row.count("version")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stamp_says_when_its_transaction_began() {
+        // `select encode(int4send(4711) || timestamptz_send('2026-11-23 01:02:03.000004Z'), 'hex')`
+        let stamp = HEXLOWER.decode(b"00001267000303e5e91518c4").unwrap();
+        let moment = "2026-11-23T01:02:03.000004Z".parse().unwrap();
+        assert_eq!(began(&stamp), Some(moment));
+        assert_eq!(began(&stamp[..7]), None, "too short");
+    }
+}
