@@ -13,7 +13,7 @@ use trueno_core::vault::{Key, KeyFile};
 use zeroize::Zeroizing;
 
 use crate::error::{self, sqlstate};
-use crate::pool::Tx;
+use crate::transaction::Tx;
 
 const LABEL: &str = "trueno context key v1";
 const BLOCK: usize = 64;

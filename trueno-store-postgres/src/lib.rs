@@ -53,6 +53,7 @@ mod pool;
 mod server;
 mod store;
 mod tenant_store;
+mod transaction;
 mod waker;
 
 pub use config::{Login, PostgresConfig, WakeUpMode};

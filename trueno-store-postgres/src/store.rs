@@ -14,7 +14,8 @@ use crate::config::{self, Login, Names, PostgresConfig};
 use crate::context::{self, ContextKey};
 use crate::encode::RowExt as _;
 use crate::error::sqlstate;
-use crate::pool::{self, Mode, Pool, Tx};
+use crate::pool::{self, Pool};
+use crate::transaction::{Mode, Tx};
 use crate::waker::Waker;
 use crate::{error, migrate, server};
 

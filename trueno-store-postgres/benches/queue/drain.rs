@@ -17,18 +17,17 @@ const PROCESSORS: usize = 2;
 /// Each peer, and right before it ours, on databases of their own: a machine's speed wanders within a run.
 pub(crate) async fn beside_peers(options: &Options) {
     note!("drain: {} jobs", options.jobs);
-    let picked = peers::ALL.iter().filter(|peer| peer.is_picked(options));
-    let mut alone = true;
+    let is_picked = |peer: &&Peer| peer.is_picked(options);
+    let picked: Vec<&Peer> = peers::ALL.iter().filter(is_picked).collect();
+    if picked.is_empty() {
+        note!("drain: ours {:.0} jobs/s", rate(options.jobs).await);
+    }
     for peer in picked {
-        alone = false;
         let ours = rate(options.jobs).await;
         match peer.drain(options.jobs).await {
             Some(theirs) => line("drain", peer, ours, theirs),
             None => note!("drain: {} did not run here", peer.name),
         }
-    }
-    if alone {
-        note!("drain: ours {:.0} jobs/s", rate(options.jobs).await);
     }
 }
 

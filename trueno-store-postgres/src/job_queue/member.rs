@@ -9,10 +9,10 @@ use trueno_core::port::{CancelOutcome, Enqueued, WaitReason};
 
 use crate::encode::RowExt as _;
 use crate::error;
-use crate::pool::Mode;
 use crate::store::PostgresStore;
 use crate::tenant_store::events;
 use crate::tenant_store::jobs::{self, Quota};
+use crate::transaction::Mode;
 
 pub(super) async fn enqueue(
     store: &PostgresStore,

@@ -6,9 +6,9 @@ use trueno_core::model::{OrganizationLimits, QueueTarget};
 
 use crate::encode::RowExt as _;
 use crate::error;
-use crate::pool::Tx;
 use crate::store::PostgresStore;
 use crate::tenant_store::organizations;
+use crate::transaction::Tx;
 
 pub(super) async fn set_limits(
     store: &PostgresStore,

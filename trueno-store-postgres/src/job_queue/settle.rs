@@ -11,9 +11,9 @@ use uuid::Uuid;
 
 use crate::encode::RowExt as _;
 use crate::error;
-use crate::pool::Tx;
 use crate::store::PostgresStore;
 use crate::tenant_store::{Ended, end_attempt, events};
+use crate::transaction::Tx;
 
 /// Successes together, in one transaction for each session, and the others job by job. An error leaves
 /// those before it settled: asked again, they answer that they are.

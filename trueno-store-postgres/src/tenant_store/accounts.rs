@@ -17,7 +17,7 @@ use super::unit::{PgUnitOfWork, step};
 use super::{organizations, paging, versions, view};
 use crate::encode::{RowExt as _, bigint};
 use crate::error::{self, sqlstate};
-use crate::pool::Tx;
+use crate::transaction::Tx;
 
 const LIST: &str = "accounts";
 

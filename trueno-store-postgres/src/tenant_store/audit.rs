@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::view::PgReadView;
 use super::{events, paging};
 use crate::encode::RowExt as _;
-use crate::pool::Tx;
+use crate::transaction::Tx;
 
 const LIST: &str = "audit events";
 

@@ -10,7 +10,7 @@ use super::jobs::job as read;
 use super::scans;
 use crate::encode::RowExt as _;
 use crate::error::{self, sqlstate};
-use crate::pool::Tx;
+use crate::transaction::Tx;
 
 /// Lets a dead job begin anew.
 pub(super) async fn redrive(tx: &mut Tx, organization: OrganizationId, id: JobId) -> Result<Job> {

@@ -10,7 +10,7 @@ use trueno_core::model::{Actor, AuditEvent, EventDraft, limits};
 use super::organizations;
 use crate::encode::{self, RowExt as _};
 use crate::error;
-use crate::pool::Tx;
+use crate::transaction::Tx;
 
 /// Refuses an event that says nothing, or too much.
 pub(super) fn check(draft: &EventDraft) -> Result<()> {

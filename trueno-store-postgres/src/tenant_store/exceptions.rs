@@ -20,8 +20,9 @@ use super::unit::{PgUnitOfWork, step};
 use super::{findings, paging, versions, view};
 use crate::encode::RowExt as _;
 use crate::error;
-use crate::pool::{Tx, moment};
+use crate::pool::moment;
 use crate::store::PostgresStore;
+use crate::transaction::Tx;
 
 const LIST: &str = "exceptions";
 

@@ -12,8 +12,8 @@ use trueno_core::state::scan::ScanEvent;
 use super::jobs::{self, Quota};
 use super::{events, findings, scans};
 use crate::context::{self, Ending};
-use crate::pool::Tx;
 use crate::store::PostgresStore;
+use crate::transaction::Tx;
 
 pub(super) async fn finish(
     store: &PostgresStore,

@@ -14,8 +14,8 @@ use trueno_core::state::scan::ScanEvent;
 use super::unit::{spent, step};
 use super::{findings, inventory, scans};
 use crate::encode::{RowExt as _, bigint};
-use crate::pool::Tx;
 use crate::store::PostgresStore;
+use crate::transaction::Tx;
 use crate::{context, error};
 
 /// One batch in one transaction, which holds the job: it cannot change hands before the batch ends.

@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use crate::encode::RowExt as _;
 use crate::error;
-use crate::pool::Tx;
+use crate::transaction::Tx;
 
 /// Rows of one statement: more gain nothing, and hold more memory here and there.
 const BATCH: usize = 1_000;

@@ -22,7 +22,8 @@ use super::unit::{PgUnitOfWork, step};
 use super::{dead_jobs, organizations, paging, scans, view};
 use crate::encode::RowExt as _;
 use crate::error::{self, sqlstate};
-use crate::pool::{Tx, moment};
+use crate::pool::moment;
+use crate::transaction::Tx;
 
 const LIST: &str = "jobs";
 

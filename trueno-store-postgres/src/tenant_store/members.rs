@@ -15,7 +15,7 @@ use super::unit::{PgUnitOfWork, step};
 use super::{findings, organizations, paging, versions, view};
 use crate::encode::RowExt as _;
 use crate::error;
-use crate::pool::Tx;
+use crate::transaction::Tx;
 
 const LIST: &str = "members";
 

@@ -37,8 +37,8 @@ pub(crate) use finish::{Ended, end_attempt};
 use unit::PgUnitOfWork;
 use view::PgReadView;
 
-use crate::pool::Mode;
 use crate::store::PostgresStore;
+use crate::transaction::Mode;
 
 #[async_trait]
 impl TenantStore for PostgresStore {

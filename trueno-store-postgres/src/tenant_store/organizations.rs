@@ -9,8 +9,8 @@ use trueno_core::model::{EventDraft, Membership, NewOrganization, Organization};
 use super::events;
 use crate::encode::RowExt as _;
 use crate::error;
-use crate::pool::Tx;
 use crate::store::PostgresStore;
+use crate::transaction::Tx;
 
 pub(super) async fn memberships(store: &PostgresStore, user: UserId) -> Result<Vec<Membership>> {
     let mut tx = store.begin_app().await?;

@@ -10,7 +10,7 @@ use trueno_core::error::{Error, ErrorKind, Result};
 use trueno_core::port::{Cursor, Page, PageRequest};
 
 use crate::error;
-use crate::pool::Tx;
+use crate::transaction::Tx;
 
 /// Far longer than the longest key, and short enough to be looked at.
 const LONGEST: usize = 16 * 1_024;

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::{paging, view};
 use crate::encode::RowExt as _;
 use crate::error;
-use crate::pool::Tx;
+use crate::transaction::Tx;
 
 const LIST: &str = "resources";
 

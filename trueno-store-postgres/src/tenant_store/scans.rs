@@ -15,7 +15,7 @@ use super::unit::{PgUnitOfWork, step};
 use super::{paging, view};
 use crate::encode::{self, RowExt as _};
 use crate::error::{self, sqlstate};
-use crate::pool::Tx;
+use crate::transaction::Tx;
 
 const LIST: &str = "scans";
 

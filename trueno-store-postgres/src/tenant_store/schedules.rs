@@ -17,7 +17,8 @@ use super::unit::{PgUnitOfWork, step};
 use super::{paging, versions, view};
 use crate::encode::{self, RowExt as _};
 use crate::error::{self, sqlstate};
-use crate::pool::{Tx, moment};
+use crate::pool::moment;
+use crate::transaction::Tx;
 
 const LIST: &str = "schedules";
 

@@ -16,8 +16,9 @@ use trueno_core::retry::Backoff;
 use super::jobs::{dedupe_scope, millis};
 use crate::encode::{self, RowExt as _};
 use crate::error::{self, sqlstate};
-use crate::pool::{Tx, moment};
+use crate::pool::moment;
 use crate::store::PostgresStore;
+use crate::transaction::Tx;
 
 #[async_trait]
 impl Scheduling for PostgresStore {

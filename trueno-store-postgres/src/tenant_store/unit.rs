@@ -10,8 +10,8 @@ use trueno_core::model::{Actor, EventDraft};
 use trueno_core::port::UnitOfWork;
 
 use super::events;
-use crate::pool::Tx;
 use crate::store::PostgresStore;
+use crate::transaction::Tx;
 
 /// Changes in one transaction. It is taken out for every step and put back only when the step went
 /// well: one that failed, or whose future was dropped half-way, rolls everything back, so that

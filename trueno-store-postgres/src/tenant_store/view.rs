@@ -3,7 +3,7 @@
 use trueno_core::access::OrgScope;
 use trueno_core::id::OrganizationId;
 
-use crate::pool::Tx;
+use crate::transaction::Tx;
 
 /// A view as of one moment: a transaction that reads only.
 ///

@@ -11,7 +11,7 @@ use super::super::paging;
 use super::reads::push_filtered;
 use crate::encode::{RowExt as _, bigint};
 use crate::error;
-use crate::pool::Tx;
+use crate::transaction::Tx;
 
 pub(super) async fn count_findings(
     tx: &mut Tx,

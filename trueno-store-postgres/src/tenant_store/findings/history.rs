@@ -12,7 +12,7 @@ use super::super::paging;
 use super::reads;
 use crate::encode::{self, RowExt as _, bigint};
 use crate::error;
-use crate::pool::Tx;
+use crate::transaction::Tx;
 
 /// A change that was made, with the version that it gave its finding.
 #[derive(Clone, Debug)]

@@ -20,7 +20,7 @@ use super::history::{self, Change};
 use super::side_tags;
 use crate::encode::RowExt as _;
 use crate::error;
-use crate::pool::Tx;
+use crate::transaction::Tx;
 
 /// Findings of one statement.
 pub(super) const BATCH: usize = 1_000;

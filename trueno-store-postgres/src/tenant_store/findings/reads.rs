@@ -13,7 +13,7 @@ use super::super::{paging, tags};
 use super::{WHAT, decode};
 use crate::encode::RowExt as _;
 use crate::error;
-use crate::pool::Tx;
+use crate::transaction::Tx;
 
 const LIST: &str = "findings";
 

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::super::paging;
 use super::{resource, saving};
 use crate::encode::RowExt as _;
-use crate::pool::Tx;
+use crate::transaction::Tx;
 
 const LIST: &str = "recommendations";
 

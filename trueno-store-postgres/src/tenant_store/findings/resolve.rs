@@ -10,7 +10,7 @@ use super::history::{self, Change};
 use super::put::{BATCH, conflict};
 use crate::encode::RowExt as _;
 use crate::error;
-use crate::pool::Tx;
+use crate::transaction::Tx;
 
 /// Resolves findings of an account and closes their live exceptions. Keys that are not there, or
 /// resolved already, are passed over.

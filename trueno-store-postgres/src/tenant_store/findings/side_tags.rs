@@ -6,7 +6,7 @@ use trueno_core::model::FindingDraft;
 use super::super::tags;
 use super::put::Look;
 use crate::error;
-use crate::pool::Tx;
+use crate::transaction::Tx;
 
 /// Rows of one statement.
 const BATCH: usize = 10_000;

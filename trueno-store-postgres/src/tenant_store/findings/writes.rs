@@ -14,7 +14,7 @@ use super::reads::decode_comment;
 use super::{WHAT, decode};
 use crate::encode;
 use crate::error::{self, sqlstate};
-use crate::pool::Tx;
+use crate::transaction::Tx;
 
 pub(super) async fn step(
     tx: &mut Tx,
