@@ -1,7 +1,9 @@
-//! What schedulers ask: which schedules are due, and to fire one.
+//! What schedulers ask: which schedules are due, and to fire one; and members, of one.
 
-use trueno_core::model::NewJob;
-use trueno_core::port::{DuePosition, DueSchedule, Fire, Scheduling as _, TickRun};
+use trueno_core::model::{EventDraft, NewJob, ScheduleStatus};
+use trueno_core::port::{
+    DuePosition, DueSchedule, Fire, Scheduling as _, TenantStore as _, TickRun,
+};
 use trueno_store_postgres::PostgresStore;
 use trueno_testkit::fixtures::SCAN_KIND;
 
@@ -34,6 +36,37 @@ pub(super) async fn all(recorder: &mut Recorder<'_>, data: &Data, store: &Postgr
     recorder
         .record(FILE, expected, "fire: a tick that runs", store.fire(runs))
         .await;
+    of_members(recorder, data, store).await;
+}
+
+/// What members do with a schedule.
+async fn of_members(recorder: &mut Recorder<'_>, data: &Data, store: &PostgresStore) {
+    let expected = Expected::Whole;
+    let tenant = &data.world.organization().await;
+    let account = data.world.account(tenant).await;
+    let new = data.world.new_schedule(account.id);
+    let id = new.id;
+    let mut unit = store.begin(&tenant.schedules).await.unwrap();
+    // Values that are inserted have one plan, which reads nothing.
+    let added = unit.insert_schedule(new).await.unwrap();
+    let pause = unit.set_schedule_status(id, added.version, ScheduleStatus::Paused);
+    let paused = recorder
+        .record(FILE, expected, "pause a schedule", pause)
+        .await;
+    let added = EventDraft::new("schedule.added", "schedule", id);
+    unit.commit(added).await.unwrap();
+    let mut view = store.read(&tenant.read).await.unwrap();
+    let read = view.schedule(id);
+    recorder.record(FILE, expected, "one schedule", read).await;
+    drop(view);
+    let mut unit = store.begin(&tenant.schedules).await.unwrap();
+    let remove = unit.remove_schedule(id, paused.version);
+    recorder
+        .record(FILE, expected, "remove a schedule", remove)
+        .await;
+    // Committed: the next mode finds what this one found.
+    let removed = EventDraft::new("schedule.removed", "schedule", id);
+    unit.commit(removed).await.unwrap();
 }
 
 fn nowhere(data: &Data) -> DuePosition {

@@ -73,6 +73,9 @@ async fn progress(
     let job = data.world.job_of_kind(KIND);
     data.world.request_scan_by(tenant, &account, job).await;
     let leases = claim_leases(store, &of_kind(data, KIND)).await.unwrap();
+    let read = store.read(leases[0].scope());
+    let name = "a lease is entered to read";
+    drop(recorder.record(FILE, EXPECTED, name, read).await);
     let ingest = store.ingest(&leases[0]);
     let name = "a lease is entered";
     let mut ingest = recorder.record(FILE, EXPECTED, name, ingest).await;

@@ -61,4 +61,7 @@ async fn one_job(recorder: &mut Recorder<'_>, data: &Data, tenant: &Tenant, stor
     let cancel = store.cancel(&tenant.scan, id);
     let name = "cancel a job that waits";
     recorder.record(FILE, EXPECTED, name, cancel).await;
+    let again = store.cancel(&tenant.scan, id);
+    let name = "cancel a job that ended";
+    recorder.record(FILE, EXPECTED, name, again).await;
 }
