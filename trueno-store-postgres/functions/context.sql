@@ -5,13 +5,13 @@
 -- The MAC is HMAC-SHA256 over key id, invoking role, organization, backend pid and transaction
 -- timestamp, so it is worth nothing in another transaction, session or role, and no host's clock
 -- matters. Anybody can set the setting; only who holds a key can make it valid. Whatever is wrong
--- with it raises TR001, never another organization's rows and never none of one's own: `enter`
--- verifies before anything is read, and policies verify again in every statement that meets a row.
+-- with it gives no row, and nearly always TR001: `enter` verifies before anything is read, and policies
+-- verify again in every statement, for each table (migration 18 says how).
 --
 -- | function | who |
 -- |---|---|
 -- | enter | app |
--- | current_organization | app, processor; owner, whose policies name it |
+-- | entered_organization, current_organization | app, processor; owner, whose policies name them |
 -- | context_mac, context_seal, context_enter_checked | nobody: called by functions of this role |
 
 -- Answers null for an unknown key.
@@ -58,10 +58,10 @@ begin
     perform context_seal(the_key, the_organization, mac);
 end $$;
 
--- The organization that this transaction entered: what every policy compares with. Policies call it in
--- every statement, so it is written to be cheap: the message that the MAC covers is the one of
--- context_mac, and hashes are compared for the same reason as in `enter`.
-create or replace function current_organization() returns uuid
+-- The organization that this transaction entered; null, and no error, where it entered none: what every
+-- policy asks first of a row. Policies call it in every statement, so it is written to be cheap: the message
+-- that the MAC covers is the one of context_mac, and hashes are compared for the same reason as in `enter`.
+create or replace function entered_organization() returns uuid
 language plpgsql stable security definer parallel restricted
 set search_path = pg_catalog, "@schema@", pg_temp as $$
 declare
@@ -73,16 +73,13 @@ declare
     invoker text;
     the_organization uuid;
 begin
-    if sealed is null or sealed = '' then
-        raise exception using errcode = 'TR001', message = 'no tenant context was entered';
-    end if;
     select * into key_row from context_key where key_id = the_key;
     -- Whatever else there is in the setting, nobody can have sealed it.
     if not found or organization not like '________-____-____-____-____________'
         or translate(organization, '0123456789abcdef', '') <> '----'
         or sealed <> the_key || ':' || organization || ':' || mac
     then
-        raise exception using errcode = 'TR001', message = 'the tenant context is not valid';
+        return null;
     end if;
     invoker := coalesce(nullif(current_setting('role'), 'none'), session_user);
     the_organization := organization::uuid;
@@ -93,9 +90,25 @@ begin
             || uuid_send(the_organization)
             || int4send(pg_backend_pid()) || timestamptz_send(transaction_timestamp()))
     ), 'hex'), 'UTF8')) then
-        raise exception using errcode = 'TR001', message = 'the tenant context is not valid';
+        return null;
     end if;
     return the_organization;
+end $$;
+
+-- The organization that this transaction entered; an error where it entered none.
+create or replace function current_organization() returns uuid
+language plpgsql stable security definer parallel restricted
+set search_path = pg_catalog, "@schema@", pg_temp as $$
+declare
+    entered uuid := entered_organization();
+begin
+    if entered is null then
+        raise exception using errcode = 'TR001', message = case
+            when coalesce(current_setting('@setting@', true), '') = '' then 'no tenant context was entered'
+            else 'the tenant context is not valid'
+        end;
+    end if;
+    return entered;
 end $$;
 
 -- Enters an organization with the server's own key: for functions that checked a lease.
@@ -124,4 +137,5 @@ begin
     end loop;
 end $$;
 grant execute on function enter(text, uuid, bytea) to "@app@";
-grant execute on function current_organization() to "@owner@", "@app@", "@processor@";
+grant execute on function entered_organization(), current_organization()
+    to "@owner@", "@app@", "@processor@";

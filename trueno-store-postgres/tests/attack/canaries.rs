@@ -12,7 +12,7 @@ use crate::support::ROLES;
 use crate::support::way::Way;
 
 /// Tables of one form, each with one thing wrong; `sound` has nothing.
-const TABLES: [(&str, &str); 7] = [
+const TABLES: [(&str, &str); 8] = [
     ("sound", ""),
     // A key over all organizations.
     ("global_key", "alter table @ add unique (note)"),
@@ -26,6 +26,12 @@ const TABLES: [(&str, &str); 7] = [
     (
         "late",
         "alter policy tenant on @ using (organization_id = (select trueno.current_organization()))",
+    ),
+    // What raises is not asked last.
+    (
+        "loud",
+        "alter policy tenant on @ using ((organization_id, organization_id) = (
+            select entered, entered from trueno.current_organization() entered))",
     ),
     // Estimates tell which values are common, whosever they are.
     (
@@ -47,8 +53,10 @@ const TABLE: &str = "
         alter note set statistics 0;
     create policy tenant on trueno.@ to @roles@_app, @roles@_processor
         using (
-            (select trueno.current_organization()) is not null
-            and organization_id = (select trueno.current_organization())
+            (case when organization_id = any (array[(select trueno.entered_organization())]) then true end) is not unknown
+            and (organization_id, organization_id) = (
+                select entered, entered from trueno.current_organization() entered
+            )
         )
         with check (organization_id = (select trueno.current_organization()));
     create policy across on trueno.@ to @roles@_system using (true) with check (true);
@@ -108,6 +116,7 @@ pub(crate) async fn sing(way: Way) {
         "global_index",
         "global_key",
         "late",
+        "loud",
         "no_check",
         "no_policy",
         "owned",
@@ -119,7 +128,7 @@ pub(crate) async fn sing(way: Way) {
 /// Policies take every signature but the one that is forged: a context holds wherever it is found.
 const UNSIGNED: &str = "do $$ begin
     execute replace(
-        pg_get_functiondef('trueno.current_organization()'::regprocedure),
+        pg_get_functiondef('trueno.entered_organization()'::regprocedure),
         'if sha256(convert_to(mac', 'if mac = repeat(''0'', 64) and sha256(convert_to(mac'
     );
 end $$";

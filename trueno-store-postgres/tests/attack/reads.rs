@@ -12,6 +12,11 @@ pub(crate) enum Filter {
     Removed,
 }
 
+/// An index is asked for the entered organization whatever rows there are; which tables are large enough
+/// for one is no secret of the server's.
+const UNINDEXED: &str = "set local enable_indexscan = off; set local enable_indexonlyscan = off;
+    set local enable_bitmapscan = off";
+
 /// Makes the cases of one table.
 #[derive(Debug)]
 pub(crate) struct Maker<'a> {
@@ -145,6 +150,19 @@ impl<'a> Maker<'a> {
                 format!("select distinct tableoid::regclass::text from {t} where {own}"),
             );
         }
+        if !self.table.view {
+            // A place that holds a row, of whomever, is none that holds none.
+            for place in [1, 2, 3, 4, 6, 8, 12] {
+                self.push(
+                    "select by place",
+                    format!(
+                        "select count(*) from {t} where {own} and {of_a} and ctid = '(0,{place})'"
+                    ),
+                );
+                // Of the attacker's own, where each lies depends on how many others there are.
+                self.push("union", format!("{UNINDEXED}; select count(*) from (select ctid as place, organization_id from {t} union all select ctid, organization_id from {t}) u where place = '(0,{place})' and organization_id = '{a}'"));
+            }
+        }
         self.push("cursor", format!("declare c cursor for select {list} from {t} where {own} order by {key}; fetch all from c; move backward all in c"));
         self.push("prepared", format!("prepare stolen (uuid) as select {list} from {t} where {own} and organization_id = $1; execute stolen ('{a}'); deallocate stolen"));
         self.push("temporary", format!("create temp table mine as select {list} from {t} where {own}; select count(*) from mine"));
@@ -173,6 +191,14 @@ impl<'a> Maker<'a> {
                     "select count(*), min({name}::text), max({name}::text) from {t} where {own}"
                 ),
             );
+            // One list of several tables, in which the planner lets these conditions come first.
+            let union = format!("(select {name} as x from {t} union all select {name} from {t}) u");
+            for condition in [format!("x = {value}"), "x is null".to_owned()] {
+                self.push(
+                    "union",
+                    format!("{UNINDEXED}; select count(*) from {union} where {condition}"),
+                );
+            }
             self.push("select by index", format!("set local enable_seqscan = off; select count(*) from {t} where {own} and {name} = {value}"));
             self.push(
                 "leaky function",

@@ -25,8 +25,9 @@ const BIRD: &str = "
     alter table bird enable row level security;
     alter table bird force row level security;
     create policy tenant on bird to @roles@_app, @roles@_processor
-        using ((select trueno.current_organization()) is not null
-            and organization_id = (select trueno.current_organization()))
+        using ((case when organization_id = any (array[(select trueno.entered_organization())]) then true end) is not unknown
+            and (organization_id, organization_id) = (
+                select entered, entered from trueno.current_organization() entered))
         with check (organization_id = (select trueno.current_organization()));
     create policy across on bird to @roles@_system using (true) with check (true);
     alter table bird alter organization_id set statistics 0, alter id set statistics 0,
@@ -67,8 +68,9 @@ const CANARIES: &[Canary] = &[
          alter table chick enable row level security;
          alter table chick force row level security;
          create policy tenant on chick to @roles@_app, @roles@_processor
-            using ((select trueno.current_organization()) is not null
-                and organization_id = (select trueno.current_organization()))
+            using ((case when organization_id = any (array[(select trueno.entered_organization())]) then true end) is not unknown
+                and (organization_id, organization_id) = (
+                    select entered, entered from trueno.current_organization() entered))
             with check (organization_id = (select trueno.current_organization()));
          create policy across on chick to @roles@_system using (true) with check (true);
          alter table chick alter organization_id set statistics 0, alter id set statistics 0,

@@ -13,10 +13,9 @@ pub(crate) const RULES: [Rule; 5] = [
         name: "tenant_policies",
         says: "a tenant table has two policies: `tenant` for app and processor, permissive, for \
                all, whose USING and WITH CHECK compare organization_id with the entered \
-               organization, read once per statement, and whose USING first asks whether there is \
-               one (the server asks that first of every row: the comparison alone comes after the \
-               statement's own conditions, and without a context fails only where they hold); and `across`, for system alone. A partition \
-               has none",
+               organization, read once per statement, and whose USING does so as migration 18 says: first \
+               with what raises nothing, then twice with what does; and `across`, for system alone. A \
+               partition has none",
         sql: "select t.name from tenant t
             left join lateral (
                 select count(*) as policies,
@@ -36,10 +35,14 @@ pub(crate) const RULES: [Rule; 5] = [
                     ) as across
                 from pg_policy p
                 cross join (
-                    select '(organization_id = ' || context || ')',
-                        '((' || context || ' IS NOT NULL) AND (organization_id = ' || context || '))'
-                    from (values ('( SELECT trueno.current_organization() '
-                        || 'AS current_organization)')) c (context)
+                    select '(organization_id = ( SELECT trueno.current_organization() '
+                            || 'AS current_organization))',
+                        e'((\\nCASE\\n    WHEN (organization_id = ANY (ARRAY[( SELECT '
+                            || 'trueno.entered_organization() AS entered_organization)])) THEN true'
+                            || e'\\n    ELSE NULL::boolean\\nEND IS NOT UNKNOWN)'
+                            || ' AND ((organization_id, organization_id) = ( SELECT entered.entered,'
+                            || e'\\n    entered.entered\\n'
+                            || '   FROM trueno.current_organization() entered(entered))))'
                 ) w (same, entered)
                 -- Those that narrow what may be added have a rule of their own.
                 where p.polrelid = t.oid

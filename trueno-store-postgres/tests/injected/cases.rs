@@ -29,6 +29,136 @@ pub(crate) async fn without_a_context_every_access_is_an_error_and_never_empty(w
     }
 }
 
+/// Statements that look at `{t}` and meet no row, whatever there is: no table has so many pages.
+/// (What the planner proves to be empty without a look, such as `any('{}')`, tells nothing.)
+const OF_NO_ROW: [&str; 13] = [
+    "select from {t} where ctid = '(4000000,1)'",
+    "select from {t} where ctid > '(4000000,1)'",
+    "select from {t} tablesample system (0)",
+    "select f.organization_id from (select 1) o left join {t} f on f.ctid = '(4000000,1)'",
+    "select f.organization_id from {t} f right join (select 1) o on f.ctid = '(4000000,1)'",
+    "select from (select 1) o full join (select 1 from {t} where ctid = '(4000000,1)') f on 1 = 1",
+    "select from {t} a join {t} b on a.organization_id = b.organization_id where b.ctid = '(4000000,1)'",
+    "select where exists (select from {t} where ctid = '(4000000,1)')",
+    "select where not exists (select from {t} where ctid = '(4000000,1)')",
+    "select (select count(*) from {t} where ctid = '(4000000,1)')",
+    "select c.n from (select 1) o, lateral (select count(*) as n from {t} where ctid = '(4000000,1)') c",
+    "with f as materialized (select from {t} where ctid = '(4000000,1)') select from f",
+    "select 1 from {t} where ctid = '(4000000,1)' union all select 2",
+];
+
+/// Where nothing is met, no error would tell it: of how many rows there are, of whomever.
+pub(crate) async fn a_wrong_context_is_an_error_where_no_row_is_met(way: Way) {
+    let case = two(way).await;
+    let forged = format!("test:{}:{}", case.one, "00".repeat(32));
+    let contexts = ["", "x", "test:a:b", &forged];
+    for role in ["app", "processor"] {
+        let mut injected = way.injected(&case.database, role).await;
+        for table in READABLE {
+            let table = format!("trueno.{table}");
+            for sql in OF_NO_ROW.map(|sql| sql.replace("{t}", &table)) {
+                for context in contexts {
+                    injected.execute("begin").await.unwrap();
+                    let set = format!("select set_config('trueno.context', '{context}', true)");
+                    injected.execute(AssertSqlSafe(set)).await.unwrap();
+                    let refused = sqlstate(&mut injected, &sql).await;
+                    assert_eq!(
+                        refused.as_deref(),
+                        Some(BAD_CONTEXT),
+                        "{role}, {context:?}: {sql}"
+                    );
+                    injected.execute("rollback").await.unwrap();
+                }
+            }
+        }
+    }
+}
+
+/// Conditions on `{t}` that some row meets, each with one like it that none does.
+const MET_AND_NOT: [[&str; 2]; 3] = [
+    ["o = '{two}'", "o = 'ffffffff-ffff-ffff-ffff-ffffffffffff'"],
+    ["o is not null", "o is null"],
+    ["c = '(0,1)'", "c = '(4000000,1)'"],
+];
+
+/// Where the planner makes one list of several tables, it lets a statement's own conditions come first:
+/// what a wrong context is answered there is the same whether a row meets them or none.
+pub(crate) async fn a_wrong_context_tells_nothing_of_rows_in_a_list_of_tables(way: Way) {
+    let case = two(way).await;
+    let forged = format!("test:{}:{}", case.two, "00".repeat(32));
+    for role in ["app", "processor"] {
+        let mut injected = way.injected(&case.database, role).await;
+        for table in READABLE {
+            for other in [
+                format!("select ctid, organization_id from trueno.{table}"),
+                "select null::tid, null::uuid".to_owned(),
+            ] {
+                for conditions in MET_AND_NOT {
+                    for context in ["", "x", &forged] {
+                        for planner in ["on", "off"] {
+                            let mut answers = Vec::new();
+                            for condition in conditions {
+                                let condition = condition.replace("{two}", &case.two.to_string());
+                                let sql = format!(
+                                    "select from (
+                                        select ctid as c, organization_id as o from trueno.{table}
+                                        union all {other}
+                                     ) u where {condition}"
+                                );
+                                injected.execute("begin").await.unwrap();
+                                let set = format!(
+                                    "select set_config('trueno.context', '{context}', true),
+                                        set_config('enable_indexscan', '{planner}', true),
+                                        set_config('enable_indexonlyscan', '{planner}', true),
+                                        set_config('enable_bitmapscan', '{planner}', true)"
+                                );
+                                injected.execute(AssertSqlSafe(set)).await.unwrap();
+                                answers.push(sqlstate(&mut injected, &sql).await);
+                                injected.execute("rollback").await.unwrap();
+                            }
+                            assert_eq!(
+                                answers[0], answers[1],
+                                "{role}, {context:?}, {planner}: {table}: {conditions:?}"
+                            );
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Where a statement's own condition does something, it does so to rows of the entered organization alone,
+/// even where the server could ask it first.
+pub(crate) async fn a_condition_is_not_asked_of_anothers_rows(way: Way) {
+    let case = two(way).await;
+    let mut injected = way.injected(&case.database, "app").await;
+    for table in READABLE {
+        let mut answers = Vec::new();
+        for asked in [
+            case.two.to_string(),
+            "ffffffff-ffff-ffff-ffff-ffffffffffff".to_owned(),
+        ] {
+            injected.execute("begin").await.unwrap();
+            let mac = signature(way, &mut injected, "test", case.one).await;
+            let enter = enter("test", case.one, &mac);
+            injected.execute(AssertSqlSafe(enter)).await.unwrap();
+            let planner = "select set_config('enable_indexscan', 'off', true),
+                set_config('enable_indexonlyscan', 'off', true),
+                set_config('enable_bitmapscan', 'off', true)";
+            injected.execute(planner).await.unwrap();
+            let sql = format!(
+                "select count(*) from trueno.{table} where (case
+                    when organization_id = '{asked}' then (select 1 / (random() * 0)::int)
+                 end) is null"
+            );
+            answers.push(sqlstate(&mut injected, &sql).await);
+            injected.execute("rollback").await.unwrap();
+        }
+        assert_eq!(answers, [None, None], "{table}");
+    }
+}
+
 pub(crate) async fn a_forged_context_is_an_error_at_once(way: Way) {
     let case = two(way).await;
     let mut injected = way.injected(&case.database, "app").await;

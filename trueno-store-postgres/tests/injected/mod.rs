@@ -25,6 +25,9 @@ macro_rules! every_case {
     ($way:expr) => {
         crate::injected::every_case! { $way =>
             without_a_context_every_access_is_an_error_and_never_empty,
+            a_wrong_context_is_an_error_where_no_row_is_met,
+            a_wrong_context_tells_nothing_of_rows_in_a_list_of_tables,
+            a_condition_is_not_asked_of_anothers_rows,
             a_forged_context_is_an_error_at_once,
             a_context_is_worth_nothing_in_another_transaction_or_session,
             a_rollback_takes_the_context_with_it,
@@ -70,8 +73,8 @@ pub(crate) const READABLE: [&str; 17] = [
 ];
 
 /// Two organizations with the same in each: a running scan that has read something, what members do
-/// with its finding, a job that waits and one that is done. No table is empty, so that policies are
-/// asked.
+/// with its finding, a job that waits and one that is done. No table is empty, so that there is
+/// something to see.
 pub(crate) struct Two {
     pub(crate) world: World,
     pub(crate) one: OrganizationId,
