@@ -44,15 +44,15 @@ struct Inventory {
 }
 
 /// Resources of one statement, and their JSON.
-struct Batch {
-    sent: Vec<Sent>,
+struct Batch<'a> {
+    sent: Vec<Sent<'a>>,
     /// Tags and attributes of all of them, one after the other.
     json: String,
 }
 
 /// A resource as it is sent.
-struct Sent {
-    native_id: String,
+struct Sent<'a> {
+    native_id: &'a str,
     name: Option<String>,
     /// Where its tags lie in the batch's JSON.
     tags: Range<usize>,
@@ -62,10 +62,11 @@ struct Sent {
 }
 
 /// What the store has of a resource.
-#[derive(Clone, Copy)]
 struct Known {
     ordinal: i64,
-    is: Is,
+    is_gone: bool,
+    /// None of a row of an older program.
+    digest: Option<Vec<u8>>,
 }
 
 /// How a resource is, compared with what is sent.
@@ -114,8 +115,12 @@ pub(super) async fn put(
     for (mut inventory, count) in inventories.into_iter().zip(counts) {
         let before = (inventory.next_ordinal, inventory.present);
         let mut of_one = resources.by_ref().take(count);
-        while let Some(batch) = Batch::take(&mut of_one)? {
-            put_batch(tx, look, &mut inventory, &batch).await?;
+        loop {
+            let next: Vec<Resource> = of_one.by_ref().take(BATCH).collect();
+            if next.is_empty() {
+                break;
+            }
+            put_next(tx, look, &mut inventory, next).await?;
         }
         if (inventory.next_ordinal, inventory.present) != before {
             write_counts(tx, look, &inventory).await?;
@@ -186,14 +191,14 @@ async fn find(tx: &mut Tx, look: Look, kinds: &[&str], regions: &[&str]) -> Resu
         .collect()
 }
 
-impl Batch {
+impl<'a> Batch<'a> {
     /// Takes as many resources as one statement holds, if there are any. Each is written out and let go
     /// of while it is at hand: to do so later takes several times as long.
-    fn take(resources: &mut impl Iterator<Item = Resource>) -> Result<Option<Self>> {
-        let mut sent = Vec::with_capacity(resources.size_hint().0.min(BATCH));
+    fn take(resources: &mut impl Iterator<Item = (&'a String, Resource)>) -> Result<Option<Self>> {
+        let mut sent = Vec::with_capacity(resources.size_hint().0);
         let mut json = Vec::new();
-        while sent.len() < BATCH && json.len() < BATCH_BYTES {
-            let Some(resource) = resources.next() else {
+        while json.len() < BATCH_BYTES {
+            let Some((native_id, resource)) = resources.next() else {
                 break;
             };
             let tags = write_json(&mut json, &resource.tags)?;
@@ -211,7 +216,7 @@ impl Batch {
             }
             digest.update([u8::from(name.is_some())]);
             sent.push(Sent {
-                native_id: resource.reference.native_id,
+                native_id,
                 name,
                 tags,
                 attributes,
@@ -226,13 +231,13 @@ impl Batch {
     }
 }
 
-impl Sent {
-    fn native_id(&self) -> &str {
-        &self.native_id
-    }
-
-    fn digest(&self) -> &[u8] {
-        &self.digest
+impl Known {
+    fn compared(&self, sent: &Sent<'_>) -> Is {
+        match &self.digest {
+            _ if self.is_gone => Is::Gone,
+            Some(digest) if *digest == sent.digest => Is::AsItWas,
+            _ => Is::Changed,
+        }
     }
 }
 
@@ -247,25 +252,55 @@ fn not_json(source: impl std::error::Error + Send + Sync + 'static) -> Error {
     Error::invalid("resource", "cannot be written as JSON").with_source(source)
 }
 
+/// Puts up to [`BATCH`] resources of an inventory.
+async fn put_next(
+    tx: &mut Tx,
+    look: Look,
+    inventory: &mut Inventory,
+    mut resources: Vec<Resource>,
+) -> Result<()> {
+    let native_ids: Vec<String> = resources
+        .iter_mut()
+        .map(|resource| std::mem::take(&mut resource.reference.native_id))
+        .collect();
+    let mut resources = native_ids.iter().zip(resources);
+    // The server looks while the resources are written out here: the question is on its way when the
+    // second future is first polled, and each takes about as long as the other.
+    let (known, batch) = tokio::join!(
+        biased;
+        known(tx, look, inventory, &native_ids),
+        async { Batch::take(&mut resources) },
+    );
+    let mut known = known?.into_iter();
+    let mut batch = batch?;
+    while let Some(some) = batch {
+        put_batch(tx, look, inventory, &some, &mut known).await?;
+        batch = Batch::take(&mut resources)?;
+    }
+    Ok(())
+}
+
+/// Puts a batch, of which the next of `known` tell what the store has.
 async fn put_batch(
     tx: &mut Tx,
     look: Look,
     inventory: &mut Inventory,
-    batch: &Batch,
+    batch: &Batch<'_>,
+    known: &mut impl Iterator<Item = Option<Known>>,
 ) -> Result<()> {
-    let known = known(tx, look, inventory, &batch.sent).await?;
     let mut seen = Vec::with_capacity(batch.sent.len());
     let (mut new, mut changed) = (Vec::new(), Vec::new());
     for (sent, known) in batch.sent.iter().zip(known) {
         let ordinal = match known {
-            Some(Known { ordinal, is }) => {
+            Some(known) => {
+                let is = known.compared(sent);
                 if is != Is::AsItWas {
-                    changed.push((ordinal, sent));
+                    changed.push((known.ordinal, sent));
                 }
                 if is == Is::Gone {
                     inventory.present += 1;
                 }
-                ordinal
+                known.ordinal
             }
             None => {
                 let ordinal = inventory.next_ordinal;
@@ -287,16 +322,15 @@ async fn known(
     tx: &mut Tx,
     look: Look,
     inventory: &Inventory,
-    batch: &[Sent],
+    native_ids: &[String],
 ) -> Result<Vec<Option<Known>>> {
     // LATERAL with a limit: one look at the key for each, whatever the statistics say.
     let query = tx.query(
         "select array_agg(k.ordinal) as ordinals, array_agg(k.gone) as gone,
-            array_agg(k.unchanged) as unchanged
+            array_agg(k.digest) as digests
          from (
-            select 4096 * r.chunk + r.bit as ordinal, r.gone_at is not null as gone,
-                r.digest = n.digest as unchanged
-            from unnest($3::text[], $4::bytea[]) with ordinality as n (native_id, digest, nth)
+            select 4096 * r.chunk + r.bit as ordinal, r.gone_at is not null as gone, r.digest
+            from unnest($3::text[]) with ordinality as n (native_id, nth)
             left join lateral (
                 select r.chunk, r.bit, r.digest, r.gone_at from resource r
                 where r.organization_id = $1 and r.inventory_id = $2 and r.native_id = n.native_id
@@ -307,23 +341,20 @@ async fn known(
     );
     let row = inventory
         .bind(query, look)
-        .bind(batch.iter().map(Sent::native_id).collect::<Vec<_>>())
-        .bind(batch.iter().map(Sent::digest).collect::<Vec<_>>())
+        .bind(native_ids)
         .fetch_one(tx.connection())
         .await
         .map_err(error::statement)?;
     let ordinals: Vec<Option<i64>> = row.try_get("ordinals").map_err(error::statement)?;
     let gone: Vec<bool> = row.try_get("gone").map_err(error::statement)?;
-    // None of a row of an older program, which has no digest.
-    let unchanged: Vec<Option<bool>> = row.try_get("unchanged").map_err(error::statement)?;
-    let found = ordinals.into_iter().zip(gone).zip(unchanged);
-    let known = found.map(|((ordinal, gone), unchanged)| {
-        let is = match unchanged {
-            _ if gone => Is::Gone,
-            Some(true) => Is::AsItWas,
-            _ => Is::Changed,
-        };
-        ordinal.map(|ordinal| Known { ordinal, is })
+    let digests: Vec<Option<Vec<u8>>> = row.try_get("digests").map_err(error::statement)?;
+    let found = ordinals.into_iter().zip(gone).zip(digests);
+    let known = found.map(|((ordinal, is_gone), digest)| {
+        ordinal.map(|ordinal| Known {
+            ordinal,
+            is_gone,
+            digest,
+        })
     });
     Ok(known.collect())
 }
@@ -341,10 +372,13 @@ async fn write(
     look: Look,
     inventory: &Inventory,
     how: Write,
-    dirty: &[(i64, &Sent)],
+    dirty: &[(i64, &Sent<'_>)],
     json: &str,
 ) -> Result<()> {
-    fn column<'a, T>(dirty: &'a [(i64, &Sent)], of: impl Fn(&'a (i64, &Sent)) -> T) -> Vec<T> {
+    fn column<'a, T>(
+        dirty: &'a [(i64, &'a Sent<'a>)],
+        of: impl Fn(&'a (i64, &'a Sent<'a>)) -> T,
+    ) -> Vec<T> {
         dirty.iter().map(of).collect()
     }
     macro_rules! insert {
@@ -380,8 +414,8 @@ async fn write(
         .bind(look.scan.as_uuid())
         .bind(inventory.looks)
         .bind(column(dirty, |(ordinal, _)| *ordinal))
-        .bind(column(dirty, |(_, sent)| sent.native_id()))
-        .bind(column(dirty, |(_, sent)| sent.digest()))
+        .bind(column(dirty, |(_, sent)| sent.native_id))
+        .bind(column(dirty, |(_, sent)| sent.digest.as_slice()))
         .bind(column(dirty, |(_, sent)| sent.name.as_deref()))
         .bind(column(dirty, |(_, sent)| &json[sent.tags.clone()]))
         .bind(column(dirty, |(_, sent)| &json[sent.attributes.clone()]))
