@@ -126,6 +126,33 @@ async fn only_what_is_new_changed_or_back_is_written() {
     assert_consistent(&account.database).await;
 }
 
+/// What the store has is asked of many at a time, and written in statements of some megabytes: each
+/// resource keeps what was known of it.
+#[tokio::test]
+async fn what_is_known_of_large_resources_stays_theirs() {
+    let mut account = account().await;
+    let mut seen = volumes(0..60);
+    for (nth, volume) in seen.iter_mut().enumerate() {
+        volume.attributes = json!({ "nth": nth, "padding": "x".repeat(200 * 1_024) });
+    }
+    let without_some = seen[1..59].to_vec();
+    account.look(without_some, CoverageStatus::Complete).await;
+    let before = versions(&account.database).await;
+
+    account.next_scan().await;
+    seen[3].tags.clear();
+    seen[40].name = None;
+    seen[58].attributes = json!({ "nth": 58 });
+    account.look(seen.clone(), CoverageStatus::Complete).await;
+    let after = versions(&account.database).await;
+    let wanted = [0, 3, 40, 58, 59].map(|id| format!("vol-{id:06}"));
+    assert_eq!(written(&before, &after), wanted);
+    let found = account.list(ResourceFilter::default()).await;
+    let found: Vec<_> = found.into_iter().map(|record| record.resource).collect();
+    assert!(found == seen, "each is as it was seen");
+    assert_consistent(&account.database).await;
+}
+
 /// Rows that came from an older schema have no digest: the next look writes them, and no later one.
 #[tokio::test]
 async fn rows_of_older_programs_are_written_once_more() {
