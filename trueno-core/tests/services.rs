@@ -19,11 +19,12 @@ use trueno_core::error::ErrorKind;
 use trueno_core::id::{IdSource, UserId};
 use trueno_core::model::{
     AccessMethod, AccountStatus, CloudAccount, CoverageStatus, CronExpression, ExceptionStatus,
-    FindingStatus, NewCloudAccount, NewComment, NewException, NewSchedule, Provider, Role,
-    ScanKind, ScheduleStatus,
+    ExternalIdHash, FindingStatus, NewCloudAccount, NewComment, NewException, NewSchedule,
+    Provider, Role, ScanKind, ScheduleStatus,
 };
 use trueno_core::port::{
-    ClaimRequest, FinishOutcome, JobOutcome, PageRequest, TenantStore, claim_leases,
+    ClaimRequest, FinishOutcome, JobOutcome, PageRequest, Probe, ProbeOutcome, TenantStore,
+    Verification, claim_leases,
 };
 use trueno_core::runtime::scan::{JOB_KIND, ScanRequest, request};
 use trueno_core::runtime::{accounts, findings, organizations, schedules};
@@ -33,6 +34,7 @@ use trueno_core::state::scan::ScanEvent;
 use trueno_store_memory::MemoryStore;
 use trueno_testkit::clock::ManualClock;
 use trueno_testkit::fixtures::{self, Tenant, coverage, finding, finding_id, resource, task};
+use trueno_testkit::mock::MockCloudScanner;
 
 struct World {
     store: Arc<MemoryStore>,
@@ -181,6 +183,53 @@ async fn a_connection_is_paused_resumed_and_disconnected_and_each_step_is_on_rec
         ErrorKind::Denied,
         "another action's scope"
     );
+}
+
+/// P5: of a connection that was disconnected, neither its row nor an event keeps the way in, whatever a
+/// scanner said about it.
+#[tokio::test]
+async fn nothing_keeps_the_role_of_a_disconnected_account() {
+    let w = World::new().await;
+    let scope = w.owner(Action::ManageAccounts).await;
+    let store = &*w.store;
+    let role = "arn:aws:iam::123456789012:role/TruenoReadOnly";
+    let access = AccessMethod::AssumeRole {
+        role_arn: role.parse().unwrap(),
+        external_id_hash: ExternalIdHash::from_bytes([0xa5; 32]),
+        key_id: "key-1".to_owned(),
+        generation: 1,
+    };
+    let number = "123456789012".parse().unwrap();
+    let new = NewCloudAccount::new(w.id(), Provider::Aws, number, "Production", access).unwrap();
+    let account = accounts::connect(store, &scope, new).await.unwrap();
+    let mut scanner = MockCloudScanner::new();
+    scanner.expect_verify().returning(move |_| {
+        Ok(Verification {
+            number: None,
+            probes: vec![Probe {
+                name: "assume".to_owned(),
+                outcome: ProbeOutcome::Failed,
+                advice: Some(format!("{role} does not trust this principal")),
+            }],
+        })
+    });
+    let (account, told) = accounts::verify(store, &scanner, &scope, account.id)
+        .await
+        .unwrap();
+    assert!(told.probes[0].advice.is_some(), "who asks is told");
+    accounts::disconnect(store, &scope, account.id, account.version)
+        .await
+        .unwrap();
+
+    let reads = w.owner(Action::ReadAudit).await;
+    let mut view = store.read(&reads).await.unwrap();
+    let events = view.audit_events(&PageRequest::largest()).await.unwrap();
+    let events = serde_json::to_string(&events.items).unwrap();
+    assert!(events.contains("cloud_account.verified"), "{events}");
+    assert!(events.contains("assume"), "what was probed: {events}");
+    for kept in ["TruenoReadOnly", "a5a5a5a5", "165,165"] {
+        assert!(!events.contains(kept), "{kept}: {events}");
+    }
 }
 
 #[tokio::test]

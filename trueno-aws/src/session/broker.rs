@@ -211,7 +211,7 @@ impl AssumedRole {
             .duration_seconds(self.seconds)
             .send()
             .await
-            .map_err(|error| advised(call.sdk_error(&error), &self.role_arn))?;
+            .map_err(|error| advised(call.sdk_error(&error)))?;
         let credentials = answer.credentials().ok_or_else(|| call.corrupt())?;
         let (key, secret) = (credentials.access_key_id(), credentials.secret_access_key());
         let token = credentials.session_token();
@@ -245,13 +245,14 @@ impl ProvideCredentials for AssumedRole {
     }
 }
 
-/// AWS says only that it denies: what to look at is ours to say.
-fn advised(error: Error, role: &RoleArn) -> Error {
+/// AWS says only that it denies: what to look at is ours to say. The role is not named: what fails of
+/// this keeps the message, and a disconnected account keeps no role (P5).
+fn advised(error: Error) -> Error {
     if error.kind() != ErrorKind::Denied {
         return error;
     }
     let message = format!(
-        "AWS denies the role {role} ({}); does it exist, and does its trust policy name this \
+        "AWS denies the connection's role ({}); does it exist, and does its trust policy name this \
          principal and the connection's external id?",
         error.code().unwrap_or_default()
     );
