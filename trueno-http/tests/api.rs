@@ -322,8 +322,14 @@ async fn bad_input_is_refused_by_its_name_and_changes_nothing() {
         ("/v1/scans?account=1", "account"),
         ("/v1/exceptions?status=maybe", "status"),
         ("/v1/audit?cursor=%F0%28", "cursor"),
-        ("/v1/scans/nonsense", "is not a UUID"),
-        ("/v1/findings/nonsense", "is not a UUID"),
+        ("/v1/findings?tag=%FF", "tag: is not UTF-8"),
+        (
+            "/v1/findings?limit=5&check=a%C3%28+b",
+            "check: is not UTF-8",
+        ),
+        ("/v1/findings?%FF=x", "query: is not UTF-8"),
+        ("/v1/scans/nonsense", "scan id: is not a UUID"),
+        ("/v1/findings/nonsense", "finding id: is not a UUID"),
     ] {
         api.get(path).await.is_problem(400, about);
     }

@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
+use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
 use trueno_core::error::{Error, ErrorKind, Result};
 use trueno_core::port::{Cursor, PageRequest};
@@ -17,12 +18,30 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
+        let text = parts.uri.query().unwrap_or_default();
+        if let Some(field) = not_utf8(text) {
+            return Err(Error::invalid(&field, "is not UTF-8").into());
+        }
         let axum::extract::Query(query) =
             axum::extract::Query::<T>::from_request_parts(parts, state)
                 .await
                 .map_err(|refused| Error::invalid("query", &refused.body_text()))?;
         Ok(Self(query))
     }
+}
+
+/// The first parameter of which the value is not UTF-8, or the name: what reads a query (`form_urlencoded`)
+/// puts U+FFFD in its place, which is another value.
+fn not_utf8(query: &str) -> Option<String> {
+    let decoded = |text: &str| percent_decode_str(text).decode_utf8().map(String::from);
+    query.split('&').find_map(|pair| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        match (decoded(name), decoded(value)) {
+            (Ok(_), Ok(_)) => None,
+            (Ok(name), Err(_)) => Some(name),
+            (Err(_), _) => Some("query".to_owned()),
+        }
+    })
 }
 
 /// Items of a page where the client does not say.
