@@ -18,10 +18,11 @@ use trueno_core::clock::SystemClock;
 use trueno_core::id::IdSource;
 use trueno_core::runtime::scan::{ScanConfig, ScanHandler};
 use trueno_core::runtime::{Processor, ProcessorConfig, Scheduler, SchedulerConfig};
+use trueno_server::logins::LoginArgs;
 use trueno_server::output::out;
 use trueno_server::signals::stop_token;
 use trueno_server::{keys, operations, program};
-use trueno_store_postgres::{PostgresConfig, PostgresStore};
+use trueno_store_postgres::PostgresStore;
 
 /// Runs the scans that are requested of a Postgres store, and fires its schedules, until Ctrl-C.
 #[derive(Debug, Parser)]
@@ -30,6 +31,8 @@ struct Args {
     /// The store: postgres://…, prepared with `trueno migrate`.
     #[arg(long, value_name = "URL", env = "TRUENO_STORE", hide_env_values = true)]
     store: SecretString,
+    #[command(flatten)]
+    logins: LoginArgs,
     /// The file with the keys that external ids and database contexts are derived from.
     #[arg(long, value_name = "FILE", env = "TRUENO_KEY_FILE")]
     key_file: Option<PathBuf>,
@@ -76,7 +79,8 @@ fn main() -> ExitCode {
 
 async fn run(args: Args) -> Result<ExitCode> {
     let keys = Arc::new(keys::load(&keys::path(args.key_file.as_deref())?)?);
-    let store = Arc::new(PostgresStore::connect(PostgresConfig::new(args.store), &keys).await?);
+    let store = PostgresStore::connect(args.logins.config(args.store), &keys).await?;
+    let store = Arc::new(store);
     let engine = Arc::new(Engine::new(check::all(), Arc::new(PriceTable::builtin()?))?);
     let scanner = AwsScanner::builder().keys(keys).build()?;
     let clock = Arc::new(SystemClock);

@@ -57,8 +57,16 @@ fn wrong_command_lines_are_usage_errors() {
     refused(&mut processor(home.path(), &[]), 2, &["--store", "Usage"]);
     let none = ["--store", URL, "--concurrency", "0"];
     refused(&mut processor(home.path(), &none), 2, &["--concurrency"]);
+    let two = ["--store", URL, "--processor-store", URL];
+    let words = ["--sequencer-store"];
+    refused(&mut processor(home.path(), &two), 2, &words);
+    let pooled = ["--store", URL, "--pooled"];
+    let words = ["--processor-store", "--sequencer-store"];
+    refused(&mut processor(home.path(), &pooled), 2, &words);
     let help = processor(home.path(), &["--help"])
         .env("TRUENO_STORE", URL)
+        .env("TRUENO_PROCESSOR_STORE", URL)
+        .env("TRUENO_SEQUENCER_STORE", URL)
         .output()
         .unwrap();
     let said = String::from_utf8(help.stdout).unwrap();

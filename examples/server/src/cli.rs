@@ -9,6 +9,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use trueno_core::id::JobId;
 use trueno_core::model::{JobKind, JobStatus, Region, RoleArn};
+use trueno_server::logins::LoginArgs;
 
 /// Scans cloud accounts for wasted spend.
 #[derive(Debug, Parser)]
@@ -150,6 +151,8 @@ pub(crate) struct StoreArgs {
         hide_env_values = true
     )]
     pub(crate) store: StoreUrl,
+    #[command(flatten)]
+    pub(crate) logins: LoginArgs,
     /// The organization to work in, by its local name.
     #[arg(long, value_name = "NAME", default_value = "local")]
     pub(crate) organization: String,

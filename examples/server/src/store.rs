@@ -27,6 +27,9 @@ pub(crate) struct Stores {
 pub(crate) async fn open(args: &StoreArgs, key_args: &KeyArgs) -> Result<Stores> {
     match &args.store {
         StoreUrl::Memory => {
+            if args.logins.is_given() {
+                bail!("--processor-store and --sequencer-store are for --store postgres://…");
+            }
             let store = Arc::new(MemoryStore::new(Arc::new(SystemClock), IdSource::random()));
             let ledger = Arc::new(MemoryLedger::new());
             Ok(Stores {
@@ -37,8 +40,8 @@ pub(crate) async fn open(args: &StoreArgs, key_args: &KeyArgs) -> Result<Stores>
         }
         StoreUrl::Postgres(url) => {
             let keys = keys::load(&keys::path(key_args.key_file.as_deref())?)?;
-            let store =
-                Arc::new(PostgresStore::connect(PostgresConfig::new(url.clone()), &keys).await?);
+            let config = args.logins.config(url.clone());
+            let store = Arc::new(PostgresStore::connect(config, &keys).await?);
             Ok(Stores {
                 tenants: store.clone(),
                 queue: store,

@@ -1,11 +1,13 @@
-//! `trueno serve` and `trueno-processor` as two processes on one database.
+//! `trueno serve` and `trueno-processor` as two processes on one database, which they log in to as
+//! members of its roles.
 
+use std::process::Command;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::database::Database;
+use crate::support::database::{Database, Logins};
 use crate::support::gate::{Gate, Way};
 use crate::support::processor::{Processor, command};
 use crate::support::proxy::{Answer, Proxy};
@@ -19,7 +21,7 @@ struct World {
     database: Database,
     /// What is between the programs and the store.
     gate: Gate,
-    store: String,
+    logins: Logins,
     account: &'static Seeded,
     aws: Proxy,
     external_id: Arc<OnceLock<String>>,
@@ -37,11 +39,13 @@ impl World {
         let migrated = run(&mut user.trueno(&["migrate", "--store", &database.url()]));
         assert!(migrated.status.success(), "{}", text(&migrated));
         let gate = Gate::start(&database.address());
-        let store = database.url_at(&gate.address);
+        let logins = database.logins_at(&gate.address);
         let external_id = Arc::new(OnceLock::new());
         let aws = with_trust_policy(&account.endpoint, external_id.clone());
         let serve = [
-            &["serve", "--store", &store, "--listen", "127.0.0.1:0"],
+            &["serve", "--store", &logins.app, "--listen", "127.0.0.1:0"][..],
+            &["--processor-store", &logins.processor],
+            &["--sequencer-store", &logins.sequencer],
             more,
         ]
         .concat();
@@ -50,7 +54,7 @@ impl World {
             user,
             database,
             gate,
-            store,
+            logins,
             account,
             aws,
             external_id,
@@ -59,7 +63,16 @@ impl World {
     }
 
     fn processor(&self) -> Processor {
-        Processor::start(&self.user, &self.aws.endpoint, &self.store)
+        Processor::spawn(&mut processor(&self.user, &self.aws.endpoint, &self.logins))
+    }
+
+    /// As whom the programs are connected.
+    fn connected(&self) -> Vec<String> {
+        let users = self.database.query(
+            "select distinct usename from pg_stat_activity
+             where datname = current_database() and application_name = 'trueno' order by usename",
+        );
+        users.lines().map(str::to_owned).collect()
     }
 
     /// Connects the account and verifies it. Answers the path of its scans.
@@ -117,6 +130,15 @@ impl World {
     }
 }
 
+/// The program, with a login for each role.
+fn processor(user: &User, endpoint: &str, logins: &Logins) -> Command {
+    let mut command = command(user, endpoint, &logins.app);
+    command
+        .env("TRUENO_PROCESSOR_STORE", &logins.processor)
+        .env("TRUENO_SEQUENCER_STORE", &logins.sequencer);
+    command
+}
+
 /// moto lets everybody assume every role. Here a role's trust policy asks for its external id, as
 /// AWS has it.
 fn with_trust_policy(upstream: &str, external_id: Arc<OnceLock<String>>) -> Proxy {
@@ -171,6 +193,9 @@ fn a_scan_is_requested_of_one_process_run_by_the_other_and_read_back() {
     );
     let (_, audit) = world.server.api("GET", "/v1/audit", None);
     assert_eq!(audit["items"][0]["action"], "scan.completed");
+
+    let roles = ["app", "processor"].map(|role| world.database.login(role));
+    assert_eq!(world.connected(), roles, "nobody else, and no superuser");
 
     for ended in [world.server.interrupt(), processor.terminate()] {
         assert!(ended.status.success(), "{}", text(&ended));
@@ -309,7 +334,8 @@ fn a_processor_on_a_database_that_is_not_prepared_says_what_to_run() {
     let (user, prepared, bare) = (User::new(), Database::create(), Database::create());
     let migrated = run(&mut user.trueno(&["migrate", "--store", &prepared.url()]));
     assert!(migrated.status.success(), "{}", text(&migrated));
-    let output = run(&mut command(&user, "http://127.0.0.1:1", &bare.url()));
+    let logins = bare.logins_at(&bare.address());
+    let output = run(&mut processor(&user, "http://127.0.0.1:1", &logins));
     assert_eq!(output.status.code(), Some(1), "{}", text(&output));
     assert!(
         text(&output).contains("trueno migrate"),

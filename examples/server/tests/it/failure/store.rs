@@ -61,6 +61,30 @@ fn a_store_that_another_key_file_was_migrated_with_is_refused() {
 }
 
 #[test]
+fn logins_for_roles_that_would_not_bind_are_refused() {
+    let (user, database) = (User::new(), Database::create());
+    let url = database.url();
+    assert!(
+        run(&mut user.trueno(&["migrate", "--store", &url]))
+            .status
+            .success()
+    );
+    for (store, words) in [
+        (url.as_str(), ["superuser", "row-level security"]),
+        ("memory", ["--processor-store", "postgres://"]),
+    ] {
+        let scan = ["scan", "--demo", "--store", store];
+        let roles = ["--processor-store", &url, "--sequencer-store", &url];
+        let output = run(&mut user.trueno(&[scan, roles].concat()));
+        let said = text(&output);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        for word in words {
+            assert!(said.contains(word), "no {word:?} in {said}");
+        }
+    }
+}
+
+#[test]
 fn migrating_again_changes_nothing_and_says_so() {
     let (user, database) = (User::new(), Database::create());
     let migrate = ["migrate", "--store", &database.url()];

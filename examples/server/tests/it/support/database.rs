@@ -4,7 +4,10 @@ use std::process::Command;
 
 use super::{HANG, required, run};
 
-/// Dropped with its database.
+/// The roles that logins are members of.
+const ROLES: [&str; 3] = ["app", "processor", "sequencer"];
+
+/// Dropped with its database, and with its logins.
 pub(crate) struct Database {
     name: String,
     admin: String,
@@ -32,14 +35,48 @@ impl Database {
     }
 
     pub(crate) fn url(&self) -> String {
-        let (server, _) = self.admin.rsplit_once('/').expect("a URL with a database");
-        format!("{server}/{}", self.name)
+        let (admin, settings) = match self.admin.split_once('?') {
+            Some((admin, settings)) => (admin, format!("?{settings}")),
+            None => (self.admin.as_str(), String::new()),
+        };
+        let (server, _) = admin.rsplit_once('/').expect("a URL with a database");
+        format!("{server}/{}{settings}", self.name)
+    }
+
+    /// What it is reached with as the programs are to have it: at `HOST:PORT`, as logins that are each
+    /// a member of a role and of nothing else. Some database of the server was migrated, so the roles
+    /// are there.
+    pub(crate) fn logins_at(&self, address: &str) -> Logins {
+        // Their password is the administrator's, as the URL has it: they have the same verifier.
+        let verifier = "(select rolpassword from pg_authid where rolname = session_user)";
+        let url = self.url_at(address);
+        let [app, processor, sequencer] = ROLES.map(|role| {
+            let login = self.login(role);
+            self.query(&format!(
+                "do $$ begin execute format(
+                    'create role {login} login in role trueno_{role} password %L', {verifier}
+                ); end $$"
+            ));
+            with_user(&url, &login)
+        });
+        Logins {
+            app,
+            processor,
+            sequencer,
+        }
+    }
+
+    /// The login that is a member of a role. Logins belong to the whole server, so it has the
+    /// database's name.
+    pub(crate) fn login(&self, role: &str) -> String {
+        format!("{}_{role}", self.name)
     }
 
     /// `HOST:PORT` of its server.
     pub(crate) fn address(&self) -> String {
-        let (_, rest) = self.admin.split_once("://").expect("a URL");
-        let (server, _) = rest.rsplit_once('/').expect("a URL with a database");
+        let url = self.url();
+        let (_, rest) = url.split_once("://").expect("a URL");
+        let (server, _) = rest.split_once('/').expect("a URL with a database");
         let (_, address) = server.rsplit_once('@').unwrap_or(("", server));
         address.to_owned()
     }
@@ -77,8 +114,29 @@ impl Database {
 impl Drop for Database {
     fn drop(&mut self) {
         let sql = format!("drop database if exists {} with (force)", self.name);
+        // Most tests make none of them.
+        let logins = ROLES.map(|role| self.login(role)).join(", ");
+        let logins = format!("drop role if exists {logins}");
         let _dropped = Command::new("psql")
-            .args(["-X", "-q", "-c", &sql, &self.admin])
+            .args(["-X", "-q", "-c", &sql, "-c", &logins, &self.admin])
             .output();
     }
+}
+
+/// The same URL as another user, with the same password.
+fn with_user(url: &str, user: &str) -> String {
+    let (scheme, rest) = url.split_once("://").expect("a URL");
+    let (server, path) = rest.split_once('/').expect("a URL with a database");
+    let (login, address) = server.rsplit_once('@').unwrap_or(("", server));
+    let password = login.split_once(':').map(|(_, password)| password);
+    let password = password.map(|password| format!(":{password}"));
+    let password = password.unwrap_or_default();
+    format!("{scheme}://{user}{password}@{address}/{path}")
+}
+
+/// A database's URLs, each as the login of a role.
+pub(crate) struct Logins {
+    pub(crate) app: String,
+    pub(crate) processor: String,
+    pub(crate) sequencer: String,
 }

@@ -13,7 +13,11 @@ pub(crate) struct Processor(Option<Child>);
 impl Processor {
     /// Started on this store, beside the server of the same user: with the same key file.
     pub(crate) fn start(user: &User, endpoint: &str, store: &str) -> Self {
-        Self(Some(command(user, endpoint, store).spawn().unwrap()))
+        Self::spawn(&mut command(user, endpoint, store))
+    }
+
+    pub(crate) fn spawn(command: &mut Command) -> Self {
+        Self(Some(command.spawn().unwrap()))
     }
 
     /// Started with these arguments besides, and read until it takes jobs. Answers what it said.
