@@ -15,7 +15,9 @@
 //! - Every row belongs to an organization, and every policy compares it with the organization that
 //!   the transaction *entered*, with a message authentication code that no SQL can forge.
 //! - The processor's role holds no key: it enters with a lease that the database checks and locks.
-//! - What crosses organizations is a closed list of functions, in `functions/across.sql`.
+//! - What crosses organizations is a closed list of functions, which a test pins: in `functions/`, those
+//!   of organizations, leases and operators in `across.sql`, those of the queue, schedules and history
+//!   in `queue.sql`, `scheduling.sql` and `horizon.sql`.
 //!
 //! # Behind PgBouncer
 //!

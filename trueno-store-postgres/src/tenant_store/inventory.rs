@@ -192,8 +192,8 @@ async fn find(tx: &mut Tx, look: Look, kinds: &[&str], regions: &[&str]) -> Resu
 }
 
 impl<'a> Batch<'a> {
-    /// Takes as many resources as one statement holds, if there are any. Each is written out and let go
-    /// of while it is at hand: to do so later takes several times as long.
+    /// Takes as many resources as the JSON of one statement holds, if there are any. Each is written out
+    /// and let go of while it is at hand: to do so later takes several times as long.
     fn take(resources: &mut impl Iterator<Item = (&'a String, Resource)>) -> Result<Option<Self>> {
         let mut sent = Vec::with_capacity(resources.size_hint().0);
         let mut json = Vec::new();
@@ -264,8 +264,9 @@ async fn put_next(
         .map(|resource| std::mem::take(&mut resource.reference.native_id))
         .collect();
     let mut resources = native_ids.iter().zip(resources);
-    // The server looks while the resources are written out here: the question is on its way when the
-    // second future is first polled, and each takes about as long as the other.
+    // The server looks while the resources are written out here, and each takes about as long as the
+    // other: the question is on its way when the second future is first polled, but for a connection's
+    // first and where statements have no name.
     let (known, batch) = tokio::join!(
         biased;
         known(tx, look, inventory, &native_ids),
@@ -290,6 +291,7 @@ async fn put_batch(
 ) -> Result<()> {
     let mut seen = Vec::with_capacity(batch.sent.len());
     let (mut new, mut changed) = (Vec::new(), Vec::new());
+    // In this order: what ends first takes none of `known` that belongs to the next batch.
     for (sent, known) in batch.sent.iter().zip(known) {
         let ordinal = match known {
             Some(known) => {
