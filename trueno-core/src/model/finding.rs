@@ -96,7 +96,8 @@ pub struct Finding {
     pub first_seen_at: Timestamp,
     /// When it was found last.
     pub last_seen_at: Timestamp,
-    /// Counts changes of this row.
+    /// Counts changes of what it says, of its status and of its assignee. A look that found it as it
+    /// was moves `last_scan` and `last_seen_at` and does not count: whoever read it may still act on it.
     pub version: Version,
 }
 

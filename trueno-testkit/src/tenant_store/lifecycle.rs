@@ -1,6 +1,12 @@
 //! What looks make of findings over several scans, and what their history says of it.
 
-use trueno_core::model::{Actor, ChangeOfFinding, Finding, FindingChange, FindingStatus, Severity};
+use jiff::civil::{Date, date};
+use serde_json::json;
+use trueno_core::access::Action;
+use trueno_core::model::{
+    Actor, ChangeOfFinding, Finding, FindingChange, FindingDraft, FindingStatus, Role, Severity,
+};
+use trueno_core::money::{Money, PriceSource, Saving};
 use trueno_core::state::finding::FindingStep;
 
 use super::World;
@@ -111,10 +117,77 @@ pub async fn a_finding_is_new_then_open(w: World) {
     assert_eq!(
         (third.status, third.version, third.last_scan),
         (FindingStatus::Open, second.version + 1, third_run.scan),
-        "the row changed, its status did not"
+        "what it says changed, its status did not"
     );
     assert!(third.last_seen_at >= second.last_seen_at);
     same_history(&w.history(&tenant, first.id).await, &wanted);
+}
+
+fn priced(source: &str, as_of: Date) -> Saving {
+    Saving::Known {
+        amount: Money::usd_micros(1),
+        origin: PriceSource {
+            source: source.to_owned(),
+            as_of,
+        },
+    }
+}
+
+/// Whoever read a finding may act on it after a look that found it as it was: its version counts
+/// changes, of whatever it says, and not looks.
+pub async fn a_look_that_says_the_same_is_no_change(w: World) {
+    let tenant = w.organization().await;
+    let account = w.account(&tenant).await;
+    w.scan_of(&tenant, &account, &["vol-1"], &[]).await;
+    let look = async |draft: &FindingDraft| {
+        let run = w.running_scan_of(&tenant, account.clone()).await;
+        w.put_findings(&run, vec![draft.clone()]).await;
+        w.complete(&run).await;
+        (read(&w, &tenant, &run).await, run.scan)
+    };
+    let mut draft = finding("vol-1");
+    let (open, _) = look(&draft).await;
+    assert_eq!(open.status, FindingStatus::Open);
+
+    let (seen, scan) = look(&draft).await;
+    assert_eq!((seen.version, seen.last_scan), (open.version, scan));
+    assert!(seen.last_seen_at >= open.last_seen_at);
+    let changed: [fn(&mut FindingDraft); 15] = [
+        |draft| draft.check = "volume.other".to_owned(),
+        |draft| draft.check_version += 1,
+        |draft| draft.parameters_hash = "0".repeat(draft.parameters_hash.len()),
+        |draft| draft.resource.kind = "ec2.snapshot".parse().unwrap(),
+        |draft| draft.resource.region = "eu-north-1".parse().unwrap(),
+        |draft| draft.resource.native_id = "vol-2".to_owned(),
+        |draft| draft.name = Some("another name".to_owned()),
+        |draft| drop(draft.tags.insert("Team".to_owned(), "data".to_owned())),
+        |draft| draft.severity = Severity::High,
+        |draft| drop(draft.evidence.insert("state".to_owned(), json!("in-use"))),
+        |draft| draft.monthly_saving = saving(1),
+        |draft| draft.monthly_saving = priced("https://example.com/", date(2026, 11, 1)),
+        |draft| draft.monthly_saving = priced("https://example.com/", date(2026, 11, 2)),
+        |draft| draft.monthly_saving = Saving::Unknown,
+        |draft| draft.conflict_group = Some("another".to_owned()),
+    ];
+    let mut before = seen;
+    for change in changed {
+        let was = draft.clone();
+        change(&mut draft);
+        assert_ne!(was, draft, "the look says something else");
+        let (after, _) = look(&draft).await;
+        assert_eq!(after.draft, draft);
+        assert_eq!(after.version, before.version + 1, "{was:?}, {draft:?}");
+        let (same, _) = look(&draft).await;
+        assert_eq!(same.version, after.version, "{draft:?}");
+        before = after;
+    }
+
+    let analyst = w.member(&tenant, Role::Analyst).await;
+    let scope = w.scope(&tenant, analyst, Action::WorkFindings).await;
+    let taken = w.step(&scope, &before, FindingStep::Acknowledge).await;
+    assert_eq!(taken.unwrap().version, before.version + 1);
+    let same = w.history(&tenant, before.id).await.len();
+    assert_eq!(same, 3, "found, found again, acknowledged");
 }
 
 /// P8: what a complete look no longer finds is resolved, and reopened when it is found again:

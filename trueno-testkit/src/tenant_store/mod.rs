@@ -170,6 +170,7 @@ macro_rules! for_each_tenant_store_case {
             }
             lifecycle {
                 a_finding_is_new_then_open,
+                a_look_that_says_the_same_is_no_change,
                 what_is_gone_is_resolved_and_reopened,
                 what_members_decided_stays,
                 a_second_attempt_is_no_other_scan,

@@ -29,8 +29,9 @@ pub trait Ingest: Send {
 
     /// Adds findings, or replaces what an earlier look said, as last found by this scan: one that
     /// is there takes the step [`Found`](crate::state::finding::FindingEvent::Found), unless this
-    /// scan found it before and it was not resolved since. First scan and time stay. Changes of
-    /// status are added to the finding's history, with the processor as actor.
+    /// scan found it before and it was not resolved since. First scan and time stay, and so does
+    /// the version of one that is as it was. Changes of status are added to the finding's history,
+    /// with the processor as actor.
     async fn put_findings(&mut self, findings: Vec<FindingDraft>) -> Result<()>;
 
     /// Resolves findings of this scan's account, by key, and closes their live exceptions. Keys that

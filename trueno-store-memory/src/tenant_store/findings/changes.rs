@@ -117,6 +117,7 @@ impl Draft {
             true => from,
             false => finding::apply(from, FindingEvent::Found)?.to,
         };
+        let changed = status != from || draft != before.draft;
         let row = Finding {
             id: before.id,
             draft,
@@ -127,7 +128,7 @@ impl Draft {
             last_scan: scan.id,
             first_seen_at: before.first_seen_at,
             last_seen_at: by.at,
-            version: before.version + 1,
+            version: before.version + u64::from(changed),
         };
         self.note_status(&row, Some(from), by);
         self.put_finding(row);

@@ -241,7 +241,20 @@ async fn replace(tx: &mut Tx, look: Look, rows: &[Row<'_>]) -> Result<()> {
             saving_micros = excluded.saving_micros, saving_currency = excluded.saving_currency,
             saving_source = excluded.saving_source, saving_as_of = excluded.saving_as_of,
             conflict_group = excluded.conflict_group, status = excluded.status,
-            last_seen_at = clock_timestamp(), version = finding.version + 1"
+            last_seen_at = clock_timestamp(),
+            version = finding.version + ((
+                finding.check_id, finding.check_version, finding.parameters_hash,
+                finding.resource_kind, finding.region, finding.native_id, finding.name,
+                finding.tags, finding.severity, finding.evidence, finding.saving_micros,
+                finding.saving_currency, finding.saving_source, finding.saving_as_of,
+                finding.conflict_group, finding.status
+            ) is distinct from (
+                excluded.check_id, excluded.check_version, excluded.parameters_hash,
+                excluded.resource_kind, excluded.region, excluded.native_id, excluded.name,
+                excluded.tags, excluded.severity, excluded.evidence, excluded.saving_micros,
+                excluded.saving_currency, excluded.saving_source, excluded.saving_as_of,
+                excluded.conflict_group, excluded.status
+            ))::int"
     ));
     bind(query, look, rows)
         .execute(tx.connection())
