@@ -1,11 +1,11 @@
-//! The operations, and how each is asked.
+//! The operations and the pages, and how each is asked.
 
 use serde_json::{Value, json};
 use trueno_core::access::Action;
 
 use crate::world::Ids;
 
-/// One operation of the API.
+/// One operation of the API, or one page.
 pub(crate) struct Case {
     pub(crate) method: &'static str,
     pub(crate) path: &'static str,
@@ -64,8 +64,14 @@ const fn open(path: &'static str) -> Case {
     }
 }
 
-/// Every operation.
+/// Every operation and every page.
 pub(crate) const CASES: &[Case] = &[
+    case("GET", "/", Action::Read),
+    Case {
+        id: |ids| ids.scan.to_string(),
+        ..case("GET", "/scans/{id}", Action::Read)
+    },
+    open("/style.css"),
     open("/healthz"),
     open("/openapi.json"),
     case("GET", "/v1/accounts", Action::Read),

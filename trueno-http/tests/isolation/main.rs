@@ -1,5 +1,5 @@
-//! P1 over HTTP: every operation of the OpenAPI document has its cross-tenant case, its case without
-//! credentials and its case for every role. A new operation without one fails here.
+//! P1 over HTTP: every operation of the OpenAPI document and every page has its cross-tenant case, its
+//! case without credentials and its case for every role. A new one without fails here.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -18,10 +18,10 @@ use trueno_core::model::Role;
 use trueno_http::openapi_document;
 use world::{Answer, World};
 
-/// The operations of the document, as `GET /v1/scans`.
+/// The operations of the document and the pages, as `GET /v1/scans`.
 fn operations() -> BTreeSet<String> {
     let document = openapi_document();
-    let mut operations = BTreeSet::new();
+    let mut operations = pages();
     for (path, item) in &document.paths.paths {
         for (method, operation) in [
             ("GET", &item.get),
@@ -41,8 +41,24 @@ fn operations() -> BTreeSet<String> {
     operations
 }
 
+/// What the router serves beside the document's operations: read from its table, which axum keeps
+/// to itself.
+fn pages() -> BTreeSet<String> {
+    let table = include_str!("../../src/routes.rs");
+    let routes = table.split(".route(").skip(1);
+    let pages: BTreeSet<String> = routes
+        .map(|route| {
+            let (path, handler) = route.split_once(',').unwrap();
+            assert!(handler.trim_start().starts_with("get("), "{handler}");
+            format!("GET {}", path.trim().trim_matches('"'))
+        })
+        .collect();
+    assert!(pages.contains("GET /"), "the table was read: {pages:?}");
+    pages
+}
+
 #[test]
-fn every_operation_of_the_document_has_its_case() {
+fn every_operation_and_every_page_has_its_case() {
     let listed: BTreeSet<String> = CASES.iter().map(Case::name).collect();
     assert_eq!(listed.len(), CASES.len(), "each once");
     assert_eq!(listed, operations());
