@@ -21,6 +21,21 @@ async fn cancelled_futures_leave_nothing_behind() {
 }
 
 #[tokio::test]
+async fn an_open_transaction_or_a_lock_is_found() {
+    cancelled::canaries::an_open_transaction_or_a_lock_is_found().await;
+}
+
+#[tokio::test]
+async fn a_context_is_found() {
+    cancelled::canaries::a_context_is_found().await;
+}
+
+#[tokio::test]
+async fn half_a_change_is_found() {
+    cancelled::canaries::half_a_change_is_found().await;
+}
+
+#[tokio::test]
 async fn a_wake_up_comes_after_the_commit() {
     use futures::StreamExt as _;
     use trueno_core::port::JobQueue as _;

@@ -125,30 +125,50 @@ pub(crate) async fn sing(way: Way) {
     assert_eq!(leaky, wanted, "{}", super::first(&tally));
 }
 
-/// Policies take every signature but the one that is forged: a context holds wherever it is found.
-const UNSIGNED: &str = "do $$ begin
-    execute replace(
-        pg_get_functiondef('trueno.entered_organization()'::regprocedure),
-        'if sha256(convert_to(mac', 'if mac = repeat(''0'', 64) and sha256(convert_to(mac'
-    );
-end $$";
+/// What policies are made to take, and which contexts then hold beyond where they were entered.
+const TAKEN: [(&str, &[Context]); 2] = [
+    // Every signature but the one that is forged.
+    (
+        "if mac = repeat('0', 64) and",
+        &[Context::Expired, Context::Replayed, Context::ReplayedRole],
+    ),
+    // Whatever is said.
+    (
+        "if false and",
+        &[
+            Context::Expired,
+            Context::Forged,
+            Context::Replayed,
+            Context::ReplayedRole,
+        ],
+    ),
+];
 
 /// Runs the suite on one table, in every context.
-pub(crate) async fn sing_of_replays(way: Way) {
-    let worlds = Worlds::new(way, UNSIGNED).await;
-    let seals = Seals::new(&worlds).await;
-    let one = |name: &str| name == "cloud_account";
-    for role in Role::ALL {
-        let mut leaky = Vec::new();
-        for context in Context::ALL {
-            let mut all = Extent::All;
-            let tally = everything(&worlds, &seals, role, context, &mut all, &one).await;
-            assert!(tally.malformed.is_empty(), "{:?}", tally.malformed);
-            if !tally.leaks.is_empty() {
-                leaky.push(context);
+pub(crate) async fn sing_of_contexts(way: Way) {
+    for (taken, holding) in TAKEN {
+        let change = format!(
+            "do $$ begin
+                execute replace(
+                    pg_get_functiondef('trueno.entered_organization()'::regprocedure),
+                    'if sha256(convert_to(mac', $with${taken} sha256(convert_to(mac$with$
+                );
+             end $$"
+        );
+        let worlds = Worlds::new(way, &change).await;
+        let seals = Seals::new(&worlds).await;
+        let one = |name: &str| name == "cloud_account";
+        for role in Role::ALL {
+            let mut leaky = Vec::new();
+            for context in Context::ALL {
+                let mut all = Extent::All;
+                let tally = everything(&worlds, &seals, role, context, &mut all, &one).await;
+                assert!(tally.malformed.is_empty(), "{:?}", tally.malformed);
+                if !tally.leaks.is_empty() {
+                    leaky.push(context);
+                }
             }
+            assert_eq!(leaky, holding, "{role:?}: {taken}");
         }
-        let wanted = [Context::Expired, Context::Replayed, Context::ReplayedRole];
-        assert_eq!(leaky, wanted, "{role:?}");
     }
 }

@@ -191,13 +191,13 @@ async fn the_suite_reports_what_leaks_and_nothing_else_behind_pgbouncer() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_suite_reports_contexts_that_hold_elsewhere() {
-    canaries::sing_of_replays(Way::Straight).await;
+async fn the_suite_reports_contexts_that_hold_where_they_should_not() {
+    canaries::sing_of_contexts(Way::Straight).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_suite_reports_contexts_that_hold_elsewhere_behind_pgbouncer() {
-    canaries::sing_of_replays(Way::Pooled).await;
+async fn the_suite_reports_contexts_that_hold_where_they_should_not_behind_pgbouncer() {
+    canaries::sing_of_contexts(Way::Pooled).await;
 }
 
 /// The first leak of each subject by each kind of statement, and how many there are.

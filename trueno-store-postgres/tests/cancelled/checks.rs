@@ -49,11 +49,14 @@ pub(super) async fn watch(database: &Database) {
     database.execute(WATCH).await;
 }
 
+/// How often is looked for what is to be gone soon.
+pub(super) const LOOKS: u32 = 400;
+
 /// No connection is in a transaction or holds a lock. What was cut off is rolled back in the
 /// background, so that is waited for.
-pub(super) async fn nothing_is_open(database: &Database) {
+pub(super) async fn nothing_is_open(database: &Database, looks: u32) {
     let mut left = (1, 1);
-    for _ in 0..400 {
+    for _ in 0..looks {
         left = (database.number(OPEN).await, database.number(LOCKS).await);
         if left == (0, 0) {
             return;

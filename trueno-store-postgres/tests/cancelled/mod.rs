@@ -4,6 +4,7 @@
     reason = "shared by several test programs, none of which uses all of it"
 )]
 
+pub(crate) mod canaries;
 mod checks;
 mod knife;
 mod worker;
@@ -54,7 +55,7 @@ pub(crate) async fn nothing_is_left_behind(way: Way, proof: &str, full: u32) {
             workers.push(worker);
             knives.push(knife);
         }
-        checks::nothing_is_open(&database).await;
+        checks::nothing_is_open(&database, checks::LOOKS).await;
         checks::no_context_is_left(&database, &world, way.connections()).await;
         for worker in &workers {
             checks::changes_are_whole(&database, worker).await;

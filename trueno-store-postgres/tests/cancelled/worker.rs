@@ -172,7 +172,7 @@ impl Worker {
     }
 
     /// A batch of the worker's scan: processor's pool.
-    async fn ingest(&mut self, knife: &mut Knife) {
+    pub(super) async fn ingest(&mut self, knife: &mut Knife) {
         let store = self.world.store.clone();
         knife.aim(5);
         let Some(ingest) = knife.cut("begin: ingest", store.ingest(&self.lease)).await else {
