@@ -6,6 +6,7 @@
 )]
 
 pub(crate) mod cases;
+pub(crate) mod oracles;
 pub(crate) mod poisoned;
 
 use hmac::{Hmac, KeyInit, Mac};
@@ -18,16 +19,18 @@ use trueno_core::port::{JobOutcome, Settlement};
 use trueno_testkit::fixtures::{self, Tenant, World};
 
 use crate::support::way::Way;
-use crate::support::{Database, keys};
+use crate::support::{Database, ROLES, keys};
 
 /// Makes a test of every case, over one way to the server.
 macro_rules! every_case {
     ($way:expr) => {
-        crate::injected::every_case! { $way =>
-            without_a_context_every_access_is_an_error_and_never_empty,
+        crate::injected::every_case! { $way, oracles =>
             a_wrong_context_is_an_error_where_no_row_is_met,
             a_wrong_context_tells_nothing_of_rows_in_a_list_of_tables,
             a_condition_is_not_asked_of_anothers_rows,
+        }
+        crate::injected::every_case! { $way, cases =>
+            without_a_context_every_access_is_an_error_and_never_empty,
             a_forged_context_is_an_error_at_once,
             a_context_is_worth_nothing_in_another_transaction_or_session,
             a_rollback_takes_the_context_with_it,
@@ -37,10 +40,10 @@ macro_rules! every_case {
             nothing_of_a_signature_shows_in_the_servers_activity,
         }
     };
-    ($way:expr => $($case:ident),+ $(,)?) => {
+    ($way:expr, $of:ident => $($case:ident),+ $(,)?) => {
         $(#[tokio::test]
         async fn $case() {
-            crate::injected::cases::$case($way).await;
+            crate::injected::$of::$case($way).await;
         })+
     };
 }
@@ -51,7 +54,8 @@ pub(crate) const BAD_CONTEXT: &str = "TR001";
 pub(crate) const STALE_LEASE: &str = "TR002";
 pub(crate) const FORBIDDEN: &str = "42501";
 
-/// Everything that belongs to an organization and that app and processor may read.
+/// Everything that belongs to an organization and that app and processor may read, but for
+/// [`IN_PART`].
 pub(crate) const READABLE: [&str; 17] = [
     "organization",
     "member",
@@ -71,6 +75,9 @@ pub(crate) const READABLE: [&str; 17] = [
     "job",
     "job_history",
 ];
+
+/// What the app alone may read, and not every column of it: `tests/attack` asks for those.
+const IN_PART: &str = "audit_staged";
 
 /// Two organizations with the same in each: a running scan that has read something, what members do
 /// with its finding, a job that waits and one that is done. No table is empty, so that there is
@@ -128,6 +135,7 @@ pub(crate) async fn two(way: Way) -> Two {
     for tenant in [&one, &two] {
         world.enqueue(tenant, world.job()).await;
     }
+    every_readable_table_is_listed(&database).await;
     let mut admin = database.admin().await;
     for table in READABLE {
         let rows = format!("select count(distinct organization_id) from trueno.{table}");
@@ -145,6 +153,21 @@ pub(crate) async fn two(way: Way) -> Two {
         database,
         world,
     }
+}
+
+/// What may be read, by the catalog: a new table is either listed or found out here.
+async fn every_readable_table_is_listed(database: &Database) {
+    let readable = format!(
+        "select string_agg(c.relname, ' ' order by c.relname)
+         from pg_class c join pg_policy p on p.polrelid = c.oid and p.polname = 'tenant'
+         where c.relnamespace = 'trueno'::regnamespace and exists (
+            select from unnest(array['{ROLES}_app', '{ROLES}_processor']) r
+            where has_any_column_privilege(r, c.oid, 'select')
+         )"
+    );
+    let mut listed: Vec<&str> = READABLE.into_iter().chain([IN_PART]).collect();
+    listed.sort_unstable();
+    assert_eq!(database.text(&readable).await, listed.join(" "));
 }
 
 /// Signs as the app does, from what is documented: written down a second time on purpose.
