@@ -11,11 +11,11 @@ pub const ISOLATION: &[(&str, Isolation)] = &[
     ),
     (
         "TenantStore::create_organization",
-        Isolation::Case("an_organization_id_in_use_is_refused"),
+        Isolation::Case("isolation_create_organization"),
     ),
     (
         "TenantStore::lapse_exceptions",
-        Isolation::Case("lapsing_crosses_organizations_and_keeps_to_its_limit"),
+        Isolation::Case("isolation_lapse_exceptions"),
     ),
     ("TenantStore::read", Isolation::Case("isolation_accounts")),
     (
@@ -27,10 +27,7 @@ pub const ISOLATION: &[(&str, Isolation)] = &[
         Isolation::Case("isolation_put_resources"),
     ),
     ("TenantStore::finish", Isolation::Case("isolation_finish")),
-    (
-        "AuditOutbox::staged",
-        Isolation::Case("it_has_the_events_of_every_organization"),
-    ),
+    ("AuditOutbox::staged", Isolation::Case("isolation_staged")),
     (
         "AuditOutbox::forget",
         Isolation::None("for the sequencer, by ids that it was given"),
@@ -168,7 +165,7 @@ pub const ISOLATION: &[(&str, Isolation)] = &[
     ),
     (
         "Scheduling::due_schedules",
-        Isolation::Case("due_schedules_come_in_order_across_organizations"),
+        Isolation::Case("isolation_due_schedules"),
     ),
     ("Scheduling::fire", Isolation::Case("isolation_fire")),
     (

@@ -143,7 +143,7 @@ async fn asked_in_turns(w: &World, count: u32) -> (Asked, Asked, Timestamp, Vec<
 
 /// It crosses organizations, the oldest end first and no more than was asked for; each one's event
 /// and history are its own organization's (P1).
-pub async fn lapsing_crosses_organizations_and_keeps_to_its_limit(w: World) {
+pub async fn isolation_lapse_exceptions(w: World) {
     let (one, two, start, exceptions) = asked_in_turns(&w, 5).await;
     let (first, second) = (&one.team.tenant, &two.team.tenant);
     // Four have run out by then.

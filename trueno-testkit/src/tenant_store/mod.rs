@@ -58,7 +58,7 @@ macro_rules! for_each_tenant_store_case {
                 an_organization_is_created_with_its_owner,
                 an_owner_gets_a_scope_and_nobody_else_does,
                 a_user_may_be_a_member_of_several,
-                an_organization_id_in_use_is_refused,
+                isolation_create_organization,
             }
             units {
                 change_job_and_event_commit_together,
@@ -142,7 +142,7 @@ macro_rules! for_each_tenant_store_case {
             }
             outbox {
                 events_come_in_order_until_forgotten,
-                it_has_the_events_of_every_organization,
+                isolation_staged,
                 the_commit_decides_the_order,
                 concurrent_writers_keep_their_order,
             }
@@ -219,7 +219,7 @@ macro_rules! for_each_tenant_store_case {
                 an_exception_lapses_and_reopens_its_finding,
                 a_request_lapses_too,
                 what_has_ended_does_not_lapse,
-                lapsing_crosses_organizations_and_keeps_to_its_limit,
+                isolation_lapse_exceptions,
                 each_exception_lapses_once,
             }
             races {
@@ -282,7 +282,7 @@ macro_rules! for_each_tenant_store_case {
             }
             scheduling {
                 a_new_schedule_is_due_at_its_first_tick,
-                due_schedules_come_in_order_across_organizations,
+                isolation_due_schedules,
                 a_due_tick_is_enqueued_with_its_event,
                 a_tick_fires_once,
                 of_concurrent_schedulers_one_fires,

@@ -98,7 +98,7 @@ pub async fn a_user_may_be_a_member_of_several(w: World) {
 }
 
 /// An organization's id in use is refused, and nothing changes: no member, no event (P2).
-pub async fn an_organization_id_in_use_is_refused(w: World) {
+pub async fn isolation_create_organization(w: World) {
     let tenant = w.organization().await;
     w.forget_staged().await;
     let intruder = w.id();

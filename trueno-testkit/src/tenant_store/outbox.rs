@@ -65,7 +65,7 @@ pub async fn events_come_in_order_until_forgotten(w: World) {
 }
 
 /// The outbox has the events of every organization, each under its own name.
-pub async fn it_has_the_events_of_every_organization(w: World) {
+pub async fn isolation_staged(w: World) {
     let (one, two) = (w.organization().await, w.organization().await);
     w.forget_staged().await;
     for nth in 1..=3 {

@@ -149,7 +149,7 @@ fn every_defect_of_exceptions_is_noticed() {
     noticed(Defect::BlamesTheProcessor, lapses);
     noticed(
         Defect::LapsesEverything,
-        lapsing::lapsing_crosses_organizations_and_keeps_to_its_limit,
+        lapsing::isolation_lapse_exceptions,
     );
 }
 
@@ -161,7 +161,7 @@ fn every_defect_of_due_schedules_is_noticed() {
     noticed(Defect::FiresTwice, scheduling::a_tick_fires_once);
     noticed(
         Defect::ListsWhatIsFirst,
-        scheduling::due_schedules_come_in_order_across_organizations,
+        scheduling::isolation_due_schedules,
     );
 }
 

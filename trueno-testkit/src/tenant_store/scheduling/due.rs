@@ -51,7 +51,7 @@ pub async fn a_new_schedule_is_due_at_its_first_tick(w: World) {
 }
 
 /// Due schedules of every organization come by due time, each once, whatever the size of the lists.
-pub async fn due_schedules_come_in_order_across_organizations(w: World) {
+pub async fn isolation_due_schedules(w: World) {
     let (one, two) = (w.organization().await, w.organization().await);
     let mut wanted = Vec::new();
     for tenant in [&one, &two, &one, &two, &one] {
