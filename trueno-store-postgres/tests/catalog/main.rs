@@ -57,6 +57,7 @@ mod canaries;
 mod functions;
 mod golden;
 mod indexes;
+mod lists;
 mod objects;
 mod policies;
 mod roles;
