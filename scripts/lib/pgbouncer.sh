@@ -2,8 +2,9 @@
 # A private PgBouncer in transaction mode for one test run, in front of the run's Postgres: found or
 # installed, started on a free loopback port, stopped by its own pid. Needs common.sh, postgres.sh.
 
-# The logins that pass it, each followed by _app, _processor or _sequencer. Tests make them, as
-# members of the roles, with the password that TRUENO_TEST_DATABASE_URL has, if any.
+# The logins that pass it, each followed by _app, _processor or _sequencer, and for the programs, whose
+# roles have other names, by _cli before that. Tests make them, as members of the roles, with the
+# password that TRUENO_TEST_DATABASE_URL has, if any.
 bouncer_logins=trueno_test_login
 
 bouncer_find() {
@@ -50,7 +51,8 @@ url = urlsplit(url)
 query = parse_qs(url.query)
 host = query.get("host", [unquote(url.hostname or "localhost")])[0]
 password = query.get("password", [unquote(url.password or "")])[0]
-names = [f"{logins}_{role}" for role in ("app", "processor", "sequencer")]
+roles = ("app", "processor", "sequencer")
+names = [f"{login}_{role}" for login in (logins, f"{logins}_cli") for role in roles]
 
 
 def quoted(text, quote):

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::database::{Database, Logins};
+use crate::support::database::{Database, Logins, pooler};
 use crate::support::gate::{Gate, Way};
 use crate::support::processor::{Processor, command};
 use crate::support::proxy::{Answer, Proxy};
@@ -22,6 +22,8 @@ struct World {
     /// What is between the programs and the store.
     gate: Gate,
     logins: Logins,
+    /// Arguments of both programs.
+    both: &'static [&'static str],
     account: &'static Seeded,
     aws: Proxy,
     external_id: Arc<OnceLock<String>>,
@@ -35,17 +37,37 @@ impl World {
 
     /// With these arguments of `trueno serve` besides.
     fn with(more: &[&str]) -> Self {
-        let (user, database, account) = (User::new(), Database::create(), seeded());
-        let migrated = run(&mut user.trueno(&["migrate", "--store", &database.url()]));
-        assert!(migrated.status.success(), "{}", text(&migrated));
+        let (user, database) = migrated();
         let gate = Gate::start(&database.address());
         let logins = database.logins_at(&gate.address);
+        Self::on(user, database, gate, logins, &[], more)
+    }
+
+    /// With PgBouncer between the programs and the store.
+    fn pooled() -> Self {
+        let (user, database) = migrated();
+        let (_, address) = pooler();
+        let gate = Gate::start(&address);
+        let logins = database.pooled_logins_at(&gate.address);
+        Self::on(user, database, gate, logins, &["--pooled"], &[])
+    }
+
+    fn on(
+        user: User,
+        database: Database,
+        gate: Gate,
+        logins: Logins,
+        both: &'static [&'static str],
+        more: &[&str],
+    ) -> Self {
+        let account = seeded();
         let external_id = Arc::new(OnceLock::new());
         let aws = with_trust_policy(&account.endpoint, external_id.clone());
         let serve = [
             &["serve", "--store", &logins.app, "--listen", "127.0.0.1:0"][..],
             &["--processor-store", &logins.processor],
             &["--sequencer-store", &logins.sequencer],
+            both,
             more,
         ]
         .concat();
@@ -55,6 +77,7 @@ impl World {
             database,
             gate,
             logins,
+            both,
             account,
             aws,
             external_id,
@@ -63,7 +86,8 @@ impl World {
     }
 
     fn processor(&self) -> Processor {
-        Processor::spawn(&mut processor(&self.user, &self.aws.endpoint, &self.logins))
+        let mut program = processor(&self.user, &self.aws.endpoint, &self.logins);
+        Processor::spawn(program.args(self.both))
     }
 
     /// As whom the programs are connected.
@@ -128,6 +152,14 @@ impl World {
             std::thread::sleep(Duration::from_millis(200));
         }
     }
+}
+
+/// A user, and a store that is ready for the programs.
+fn migrated() -> (User, Database) {
+    let (user, database) = (User::new(), Database::create());
+    let migrated = run(&mut user.trueno(&["migrate", "--store", &database.url()]));
+    assert!(migrated.status.success(), "{}", text(&migrated));
+    (user, database)
 }
 
 /// The program, with a login for each role.
@@ -202,6 +234,32 @@ fn a_scan_is_requested_of_one_process_run_by_the_other_and_read_back() {
     }
     let left = world.database.query("select count(*) from trueno.job");
     assert_eq!(left, "0", "nothing is left behind");
+}
+
+#[test]
+fn both_processes_work_through_a_pooler() {
+    let mut world = World::pooled();
+    let scans = world.connect();
+    let mut processor = world.processor();
+    for _ in 0..2 {
+        let path = world.request(&scans);
+        let result = world.result(&path, &mut processor);
+        assert_eq!(result["scan"]["status"], "succeeded", "{}", result["scan"]);
+        assert!(result["findings"].as_array().unwrap().len() > 20);
+    }
+    let (_, audit) = world.server.api("GET", "/v1/audit", None);
+    assert_eq!(audit["items"][0]["action"], "scan.completed");
+
+    let (login, _) = pooler();
+    let strangers = world.database.query(&format!(
+        "select distinct usename from pg_stat_activity
+         where datname = current_database() and backend_type = 'client backend'
+            and pid <> pg_backend_pid() and not starts_with(usename, '{login}_cli_')"
+    ));
+    assert_eq!(strangers, "", "nobody goes past the pooler");
+    for ended in [world.server.interrupt(), processor.terminate()] {
+        assert!(ended.status.success(), "{}", text(&ended));
+    }
 }
 
 /// Both programs fire what is due. What was missed while none did runs once, by its policy.
@@ -331,9 +389,9 @@ fn while_the_store_is_gone_requests_are_told_so_and_afterwards_both_go_on() {
 
 #[test]
 fn a_processor_on_a_database_that_is_not_prepared_says_what_to_run() {
-    let (user, prepared, bare) = (User::new(), Database::create(), Database::create());
-    let migrated = run(&mut user.trueno(&["migrate", "--store", &prepared.url()]));
-    assert!(migrated.status.success(), "{}", text(&migrated));
+    // Another database was prepared, so that the roles are there.
+    let (user, _prepared) = migrated();
+    let bare = Database::create();
     let logins = bare.logins_at(&bare.address());
     let output = run(&mut processor(&user, "http://127.0.0.1:1", &logins));
     assert_eq!(output.status.code(), Some(1), "{}", text(&output));

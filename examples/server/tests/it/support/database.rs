@@ -7,6 +7,9 @@ use super::{HANG, required, run};
 /// The roles that logins are members of.
 const ROLES: [&str; 3] = ["app", "processor", "sequencer"];
 
+/// A login's password is the administrator's, as the URL has it: it has the same verifier.
+const VERIFIER: &str = "(select rolpassword from pg_authid where rolname = session_user)";
+
 /// Dropped with its database, and with its logins.
 pub(crate) struct Database {
     name: String,
@@ -47,15 +50,40 @@ impl Database {
     /// a member of a role and of nothing else. Some database of the server was migrated, so the roles
     /// are there.
     pub(crate) fn logins_at(&self, address: &str) -> Logins {
-        // Their password is the administrator's, as the URL has it: they have the same verifier.
-        let verifier = "(select rolpassword from pg_authid where rolname = session_user)";
         let url = self.url_at(address);
         let [app, processor, sequencer] = ROLES.map(|role| {
             let login = self.login(role);
             self.query(&format!(
                 "do $$ begin execute format(
-                    'create role {login} login in role trueno_{role} password %L', {verifier}
+                    'create role {login} login in role trueno_{role} password %L', {VERIFIER}
                 ); end $$"
+            ));
+            with_user(&url, &login)
+        });
+        Logins {
+            app,
+            processor,
+            sequencer,
+        }
+    }
+
+    /// The same through `scripts/test`'s PgBouncer, reached at `HOST:PORT`: as the logins that it lets
+    /// through, which all databases of the server share.
+    pub(crate) fn pooled_logins_at(&self, address: &str) -> Logins {
+        let (user, _) = pooler();
+        let url = self.url_at(address);
+        let [app, processor, sequencer] = ROLES.map(|role| {
+            let login = format!("{user}_cli_{role}");
+            // Other tests make it at the same time.
+            self.query(&format!(
+                "do $$ begin
+                    perform pg_advisory_xact_lock(hashtextextended('{login}', 0));
+                    if not exists (select from pg_roles where rolname = '{login}') then
+                        execute format(
+                            'create role {login} login in role trueno_{role} password %L', {VERIFIER}
+                        );
+                    end if;
+                end $$"
             ));
             with_user(&url, &login)
         });
@@ -121,6 +149,14 @@ impl Drop for Database {
             .args(["-X", "-q", "-c", &sql, "-c", &logins, &self.admin])
             .output();
     }
+}
+
+/// Where PgBouncer is: what the names of its logins begin with, and its `HOST:PORT`.
+pub(crate) fn pooler() -> (String, String) {
+    let url = required("TRUENO_TEST_PGBOUNCER_URL");
+    let (_, rest) = url.split_once("://").expect("a URL");
+    let (user, address) = rest.split_once('@').expect("a URL with a user");
+    (user.to_owned(), address.to_owned())
 }
 
 /// The same URL as another user, with the same password.
