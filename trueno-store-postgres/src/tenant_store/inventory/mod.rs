@@ -3,11 +3,11 @@
 //! A resource that is new, changed or back is written. One that is as it was costs a look at its
 //! digest and a bit in the scan's sighting: its row is neither written nor locked.
 
+mod batch;
+
 use std::collections::BTreeMap;
-use std::ops::Range;
 
 use data_encoding::HEXLOWER;
-use sha2::{Digest as _, Sha256};
 use sqlx::Row as _;
 use trueno_core::error::{Applied, Error, ErrorKind, Result};
 use trueno_core::id::{CloudAccountId, OrganizationId, ScanId};
@@ -17,12 +17,10 @@ use uuid::Uuid;
 use crate::encode::RowExt as _;
 use crate::error;
 use crate::transaction::Tx;
+use batch::{Batch, Sent};
 
 /// Rows of one statement: more gain nothing, and hold more memory here and there.
 const BATCH: usize = 1_000;
-
-/// JSON of one statement, in bytes: what is held of a batch besides the batch itself.
-const BATCH_BYTES: usize = 4 * 1_024 * 1_024;
 
 /// Resources of one sighting: its bits, in the migration too.
 const CHUNK: i64 = 4_096;
@@ -41,24 +39,6 @@ struct Inventory {
     next_ordinal: i64,
     present: i64,
     looks: i64,
-}
-
-/// Resources of one statement, and their JSON.
-struct Batch<'a> {
-    sent: Vec<Sent<'a>>,
-    /// Tags and attributes of all of them, one after the other.
-    json: String,
-}
-
-/// A resource as it is sent.
-struct Sent<'a> {
-    native_id: &'a str,
-    name: Option<String>,
-    /// Where its tags lie in the batch's JSON.
-    tags: Range<usize>,
-    /// Where its attributes lie there.
-    attributes: Range<usize>,
-    digest: [u8; 32],
 }
 
 /// What the store has of a resource.
@@ -191,46 +171,6 @@ async fn find(tx: &mut Tx, look: Look, kinds: &[&str], regions: &[&str]) -> Resu
         .collect()
 }
 
-impl<'a> Batch<'a> {
-    /// Takes as many resources as the JSON of one statement holds, if there are any. Each is written out
-    /// and let go of while it is at hand: to do so later takes several times as long.
-    fn take(resources: &mut impl Iterator<Item = (&'a String, Resource)>) -> Result<Option<Self>> {
-        let mut sent = Vec::with_capacity(resources.size_hint().0);
-        let mut json = Vec::new();
-        while json.len() < BATCH_BYTES {
-            let Some((native_id, resource)) = resources.next() else {
-                break;
-            };
-            let tags = write_json(&mut json, &resource.tags)?;
-            let attributes = write_json(&mut json, &resource.attributes)?;
-            let name = resource.name;
-            let mut digest = Sha256::new();
-            // Lengths before texts: one reading only.
-            for text in [
-                name.as_deref().unwrap_or_default().as_bytes(),
-                &json[tags.clone()],
-                &json[attributes.clone()],
-            ] {
-                digest.update((text.len() as u64).to_be_bytes());
-                digest.update(text);
-            }
-            digest.update([u8::from(name.is_some())]);
-            sent.push(Sent {
-                native_id,
-                name,
-                tags,
-                attributes,
-                digest: digest.finalize().into(),
-            });
-        }
-        if sent.is_empty() {
-            return Ok(None);
-        }
-        let json = String::from_utf8(json).map_err(not_json)?;
-        Ok(Some(Self { sent, json }))
-    }
-}
-
 impl Known {
     fn compared(&self, sent: &Sent<'_>) -> Is {
         match &self.digest {
@@ -239,17 +179,6 @@ impl Known {
             _ => Is::Changed,
         }
     }
-}
-
-/// Appends a value. Answers where it lies.
-fn write_json(json: &mut Vec<u8>, value: &impl serde::Serialize) -> Result<Range<usize>> {
-    let start = json.len();
-    serde_json::to_writer(&mut *json, value).map_err(not_json)?;
-    Ok(start..json.len())
-}
-
-fn not_json(source: impl std::error::Error + Send + Sync + 'static) -> Error {
-    Error::invalid("resource", "cannot be written as JSON").with_source(source)
 }
 
 /// Puts up to [`BATCH`] resources of an inventory.
