@@ -54,10 +54,10 @@
 mod support;
 
 mod canaries;
+mod checks;
 mod functions;
 mod golden;
 mod indexes;
-mod lists;
 mod objects;
 mod policies;
 mod roles;
