@@ -20,8 +20,3 @@ pub(super) fn reached(now: Timestamp, since: Timestamp, days: i64) -> bool {
     let age = now.duration_since(since);
     age >= SignedDuration::ZERO && age >= SignedDuration::from_secs(days.saturating_mul(DAY))
 }
-
-/// Whole days from `since` to `now`.
-pub(super) fn whole_days(now: Timestamp, since: Timestamp) -> i64 {
-    now.duration_since(since).as_secs() / DAY
-}

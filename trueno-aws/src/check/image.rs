@@ -78,7 +78,6 @@ impl Check for Unused {
                 .with("state", facts.state)
                 .with("public", facts.public)
                 .with(MIN_AGE, min_age)
-                .with("age_days", age::whole_days(look.now, created_at))
                 .with("created_at", created_at.to_string())
                 .with_some("last_launched_at", launched_at)
                 .with("snapshot_ids", snapshot_ids)

@@ -54,7 +54,6 @@ impl Check for Stopped {
                 .with("state", facts.state)
                 .with("instance_type", facts.instance_type)
                 .with("stopped_at", stopped_at.to_string())
-                .with("stopped_days", age::whole_days(look.now, stopped_at))
                 .with(MIN_STOPPED, min_stopped)
                 .with("volume_ids", facts.volume_ids)
                 .finding(resource, saving.into_saving()))

@@ -138,7 +138,6 @@ fn unneeded(resource: &Resource, look: &Look<'_>, facts: SnapshotFacts) -> Resul
     Ok(Evidence::new()
         .with("state", facts.state)
         .with(MIN_AGE, look.parameters.get(MIN_AGE))
-        .with("age_days", age::whole_days(look.now, facts.started_at))
         .with("started_at", facts.started_at.to_string())
         .with("volume_size_gib", facts.volume_size_gib)
         .with_some("volume_id", facts.volume_id)

@@ -47,7 +47,6 @@ impl Check for Unattached {
             }
             let evidence = Evidence::new()
                 .with(MIN_AGE, min_age)
-                .with("age_days", age::whole_days(look.now, facts.created_at))
                 .with("created_at", facts.created_at.to_string());
             whole_price(resource, look, &facts, evidence)
         }))
@@ -108,11 +107,7 @@ impl Check for OnStoppedInstance {
             let evidence = Evidence::new()
                 .with(MIN_STOPPED, min_stopped)
                 .with("instance_ids", instance_ids)
-                .with_some("stopped_at", latest.map(|at| at.to_string()))
-                .with_some(
-                    "stopped_days",
-                    latest.map(|at| age::whole_days(look.now, at)),
-                );
+                .with_some("stopped_at", latest.map(|at| at.to_string()));
             whole_price(resource, look, &facts, evidence)
         }))
     }

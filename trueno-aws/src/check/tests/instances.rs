@@ -25,7 +25,7 @@ fn an_instance_stopped_for_thirty_days_is_found_and_saves_nothing() {
         serde_json::to_value(&seen.evidence).unwrap(),
         json!({
             "state": "stopped", "instance_type": "m5.large", "volume_ids": [],
-            "stopped_at": "2026-10-16T00:00:00Z", "stopped_days": 30, "min_stopped_days": 30
+            "stopped_at": "2026-10-16T00:00:00Z", "min_stopped_days": 30
         })
     );
     let elsewhere = at(UNPRICED, &stopped(Some(ago(30, 0))));

@@ -94,6 +94,10 @@ fn coverage(resources: &[Resource]) -> CoverageMap {
 
 /// What all checks say of a whole account.
 fn scan(engine: &Engine, resources: &[Resource]) -> Vec<Evaluation> {
+    scan_at(engine, resources, now())
+}
+
+fn scan_at(engine: &Engine, resources: &[Resource], now: Timestamp) -> Vec<Evaluation> {
     let mut relations = Relations::default();
     for resource in resources {
         engine.relate(resource, &mut relations);
@@ -101,7 +105,7 @@ fn scan(engine: &Engine, resources: &[Resource]) -> Vec<Evaluation> {
     let coverage = coverage(resources);
     resources
         .iter()
-        .flat_map(|one| engine.evaluate(&account(), one, &relations, &coverage, now()))
+        .flat_map(|one| engine.evaluate(&account(), one, &relations, &coverage, now))
         .collect()
 }
 

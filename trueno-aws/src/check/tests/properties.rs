@@ -1,5 +1,5 @@
-//! Whatever the facts, no check panics, the same facts give the same verdict, and no known saving
-//! is above what the resource costs.
+//! Whatever the facts, no check panics, the same facts give the same verdict, what is found again
+//! later is found as it was, and no known saving is above what the resource costs.
 
 use proptest::prelude::*;
 use serde_json::Map;
@@ -278,6 +278,22 @@ proptest! {
             };
             prop_assert!(amount.micros >= 0, "{finding:?}");
             prop_assert!(i128::from(amount.micros) <= most, "{finding:?} above {most}");
+        }
+    }
+
+    /// A finding that counted days would be another one every day, for whoever works on it.
+    #[test]
+    fn what_is_found_again_later_is_found_as_it_was(
+        account in prop::collection::vec(resources(), 1..12),
+        hours in 1_i64..2_000,
+    ) {
+        let engine = engine(&[]);
+        let later = now() + SignedDuration::from_hours(hours);
+        let both = scan(&engine, &account).into_iter().zip(scan_at(&engine, &account, later));
+        for (before, after) in both {
+            if let (Evaluation::Found(before), Evaluation::Found(after)) = (before, after) {
+                prop_assert_eq!(before, after);
+            }
         }
     }
 }

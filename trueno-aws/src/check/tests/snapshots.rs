@@ -24,7 +24,7 @@ fn an_old_snapshot_is_found_with_an_upper_bound_and_no_amount() {
         json!({
             "state": "completed", "volume_id": "vol-1", "volume_size_gib": 100,
             "storage_tier": "standard", "started_at": "2026-08-17T00:00:00Z",
-            "age_days": 90, "min_age_days": 90,
+            "min_age_days": 90,
             "upper_bound_micros": 5_000_000, "upper_bound_currency": "USD",
             "upper_bound_source": "https://aws.amazon.com/ebs/pricing/",
             "upper_bound_as_of": "2026-11-01"
@@ -174,7 +174,7 @@ fn an_unused_image_is_found_with_an_upper_bound_and_no_amount() {
         serde_json::to_value(seen.evidence).unwrap(),
         json!({
             "state": "available", "public": false, "created_at": "2026-08-17T00:00:00Z",
-            "age_days": 90, "min_age_days": 90, "snapshot_ids": ["snap-1", "snap-2"],
+            "min_age_days": 90, "snapshot_ids": ["snap-1", "snap-2"],
             "snapshots_gib": 108,
             "upper_bound_micros": 5_400_000, "upper_bound_currency": "USD",
             "upper_bound_source": "https://aws.amazon.com/ebs/pricing/",

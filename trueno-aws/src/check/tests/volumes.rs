@@ -100,7 +100,7 @@ fn the_threshold_can_be_set_and_shows_in_the_finding() {
     assert_eq!(
         serde_json::to_value(&three.evidence).unwrap(),
         json!({
-            "state": "available", "volume_type": "gp2", "size_gib": 100, "age_days": 3,
+            "state": "available", "volume_type": "gp2", "size_gib": 100,
             "min_age_days": 3, "created_at": "2026-11-12T00:00:00Z"
         })
     );
@@ -324,7 +324,7 @@ fn a_volume_on_an_instance_stopped_for_thirty_days_saves_its_whole_price() {
         serde_json::to_value(seen.evidence).unwrap(),
         json!({
             "state": "in-use", "volume_type": "gp2", "size_gib": 100, "instance_ids": ["i-1"],
-            "stopped_at": "2026-10-16T00:00:00Z", "stopped_days": 30, "min_stopped_days": 30
+            "stopped_at": "2026-10-16T00:00:00Z", "min_stopped_days": 30
         })
     );
     assert_clear(on_stopped(&[("i-1", stopped(Some(ago(30, 1))))]));
@@ -343,7 +343,7 @@ fn a_volume_of_several_instances_is_found_when_all_are_stopped_for_long() {
         ("i-1", stopped(Some(ago(40, 0)))),
     ]));
     assert_eq!(seen.evidence["instance_ids"], json!(["i-1", "i-2"]));
-    assert_eq!(seen.evidence["stopped_days"], 40);
+    assert_eq!(seen.evidence["stopped_at"], ago(40, 0).to_string());
     assert_clear(on_stopped(&[
         ("i-1", long()),
         ("i-2", instance("m5.large")),
