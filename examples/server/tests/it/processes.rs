@@ -256,7 +256,7 @@ fn both_processes_work_through_a_pooler() {
          where datname = current_database() and backend_type = 'client backend'
             and pid <> pg_backend_pid() and not starts_with(usename, '{login}_cli_')"
     ));
-    assert_eq!(strangers, "", "nobody goes past the pooler");
+    assert_eq!(strangers, "", "nobody logs in as anybody else");
     for ended in [world.server.interrupt(), processor.terminate()] {
         assert!(ended.status.success(), "{}", text(&ended));
     }

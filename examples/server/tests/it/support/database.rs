@@ -74,8 +74,8 @@ impl Database {
         let url = self.url_at(address);
         let [app, processor, sequencer] = ROLES.map(|role| {
             let login = format!("{user}_cli_{role}");
-            // Other tests make it at the same time.
-            self.query(&format!(
+            // Other tests may make it at the same time: locks are a database's, so all ask the same one.
+            let create = format!(
                 "do $$ begin
                     perform pg_advisory_xact_lock(hashtextextended('{login}', 0));
                     if not exists (select from pg_roles where rolname = '{login}') then
@@ -84,7 +84,8 @@ impl Database {
                         );
                     end if;
                 end $$"
-            ));
+            );
+            self.psql(&self.admin, &create);
             with_user(&url, &login)
         });
         Logins {
