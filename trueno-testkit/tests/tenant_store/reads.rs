@@ -62,7 +62,9 @@ impl View {
             (Defect::ReopensAsNew, FindingStatus::Reopened) => FindingStatus::New,
             (Defect::NeverReopens, FindingStatus::Reopened) => FindingStatus::Suppressed,
             (Defect::SuppressesNothing, FindingStatus::Suppressed) => FindingStatus::Open,
-            (Defect::CountsAttemptsAsScans, FindingStatus::New) if finding.version > 1 => {
+            (Defect::CountsAttemptsAsScans, FindingStatus::New)
+                if finding.last_seen_at > finding.first_seen_at =>
+            {
                 FindingStatus::Open
             }
             (_, status) => status,
