@@ -1,4 +1,7 @@
 //! Versions of rows as entity tags (RFC 9110): who changes a row says which version it read.
+//!
+//! They are for that alone. No answer may be kept (`no-store`) and none is compared with what a client
+//! kept, so a finding's tag may stay while the time of the latest look at it moves.
 
 use axum::Json;
 use axum::extract::FromRequestParts;

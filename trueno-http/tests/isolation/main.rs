@@ -45,14 +45,23 @@ fn operations() -> BTreeSet<String> {
 /// to itself.
 fn pages() -> BTreeSet<String> {
     let table = include_str!("../../src/routes.rs");
-    let routes = table.split(".route(").skip(1);
-    let pages: BTreeSet<String> = routes
+    for other in [".nest", "_service("] {
+        assert!(!table.contains(other), "{other} adds routes of its own");
+    }
+    assert_eq!(table.matches(".merge(").count(), 1, "the operations alone");
+    let pages: BTreeSet<String> = table
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix(".route("))
         .map(|route| {
-            let (path, handler) = route.split_once(',').unwrap();
-            assert!(handler.trim_start().starts_with("get("), "{handler}");
-            format!("GET {}", path.trim().trim_matches('"'))
+            let page = route
+                .strip_suffix("))")
+                .and_then(|route| route.split_once(", get("));
+            let (path, handler) = page.unwrap_or_else(|| panic!("more than a GET: {route}"));
+            assert!(!handler.contains(['(', ')']), "more than a GET: {route}");
+            format!("GET {}", path.trim_matches('"'))
         })
         .collect();
+    assert_eq!(pages.len(), table.matches(".route(").count());
     assert!(pages.contains("GET /"), "the table was read: {pages:?}");
     pages
 }
@@ -104,6 +113,25 @@ async fn nothing_of_another_shows_in_any_answer() {
             assert!(
                 !answer.body.contains(&canary),
                 "P1: {} shows {canary}",
+                case.name()
+            );
+        }
+    }
+}
+
+/// A browser's way to the pages, and to all else that is read.
+#[tokio::test]
+async fn a_cookie_shows_what_the_token_shows() {
+    for case in CASES.iter().filter(|case| case.method == "GET") {
+        for of_a in [true, false] {
+            // Twins: the same ids and the same time.
+            let (world, twin) = (World::new().await, World::new().await);
+            let about = if of_a { &world.a } else { &world.b };
+            let by_cookie = world.ask_by_cookie(case, about).await;
+            assert_eq!(
+                by_cookie,
+                twin.ask_as_b(case, about).await,
+                "{}",
                 case.name()
             );
         }

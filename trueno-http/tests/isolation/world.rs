@@ -212,6 +212,12 @@ impl World {
         self.ask_in(case, about, Some(self.owner_of_b), None).await
     }
 
+    /// As B's owner, by a browser's cookie.
+    pub(crate) async fn ask_by_cookie(&self, case: &Case, about: &Ids) -> Answer {
+        let cookie = ("cookie", format!("trueno_token={}", self.owner_of_b));
+        self.ask(case, about, &[cookie]).await
+    }
+
     pub(crate) async fn ask_in(
         &self,
         case: &Case,
@@ -219,6 +225,13 @@ impl World {
         user: Option<UserId>,
         organization: Option<OrganizationId>,
     ) -> Answer {
+        let user = user.map(|user| ("authorization", format!("Bearer {user}")));
+        let organization = organization.map(|id| ("trueno-organization", id.to_string()));
+        let headers: Vec<_> = user.into_iter().chain(organization).collect();
+        self.ask(case, about, &headers).await
+    }
+
+    async fn ask(&self, case: &Case, about: &Ids, headers: &[(&str, String)]) -> Answer {
         self.clock.advance(Duration::from_secs(1));
         // Ids that the server makes are then later than every one there is.
         let _: Uuid = self.ids.next(self.clock.now());
@@ -227,11 +240,8 @@ impl World {
         let mut request = Request::builder()
             .method(case.method)
             .uri(format!("{path}?{query}"));
-        if let Some(user) = user {
-            request = request.header("authorization", format!("Bearer {user}"));
-        }
-        if let Some(organization) = organization {
-            request = request.header("trueno-organization", organization.to_string());
+        for (name, value) in headers {
+            request = request.header(*name, value);
         }
         if let Some(version) = (case.version)(about) {
             request = request.header("if-match", format!("\"{version}\""));

@@ -1,7 +1,8 @@
-//! What is left behind on purpose: the checks have to say so, of exactly that.
+//! What is left behind on purpose: the checks have to say so.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::FutureExt as _;
 use sqlx::Executor as _;
@@ -51,7 +52,9 @@ pub(crate) async fn an_open_transaction_or_a_lock_is_found() {
 pub(crate) async fn a_context_is_found() {
     let way = Way::Straight;
     let database = Database::migrated(&keys()).await;
+    // The calls wait for each other while the pool makes its connections.
     let config = way.config(&database).await;
+    let config = config.with_lock_timeout(Duration::from_secs(60));
     let left = format!(
         "alter database {} set trueno.context = 'left'",
         database.options().get_database().unwrap()

@@ -1,5 +1,5 @@
-//! CHECKs mirror core: they list what its enums have, and allow the rows that its machines lead to and
-//! no others. (`tests/findings` has those of findings and exceptions.)
+//! CHECKs mirror core: they list what its enums have, and allow the scans that its machine leads to and
+//! no others. (`tests/findings` has the machines of findings and exceptions.)
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +10,6 @@ use trueno_core::model::{
     Provider, Role, ScanKind, ScanStatus, ScheduleStatus, Severity,
 };
 use trueno_core::money::Currency;
-
 use trueno_core::state::scan::{self, ScanEvent};
 
 use crate::support::{Database, keys, sqlstate};

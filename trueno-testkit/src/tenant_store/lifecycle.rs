@@ -1,10 +1,13 @@
 //! What looks make of findings over several scans, and what their history says of it.
 
+use std::time::Duration;
+
 use jiff::civil::{Date, date};
 use serde_json::json;
 use trueno_core::access::Action;
 use trueno_core::model::{
-    Actor, ChangeOfFinding, Finding, FindingChange, FindingDraft, FindingStatus, Role, Severity,
+    Actor, ChangeOfFinding, Finding, FindingChange, FindingDraft, FindingStatus, ResourceRef, Role,
+    Severity,
 };
 use trueno_core::money::{Money, PriceSource, Saving};
 use trueno_core::state::finding::FindingStep;
@@ -149,10 +152,30 @@ pub async fn a_look_that_says_the_same_is_no_change(w: World) {
     let (open, _) = look(&draft).await;
     assert_eq!(open.status, FindingStatus::Open);
 
+    w.advance(Duration::from_secs(3_600)).await;
     let (seen, scan) = look(&draft).await;
     assert_eq!((seen.version, seen.last_scan), (open.version, scan));
     assert!(seen.last_seen_at >= open.last_seen_at);
-    let changed: [fn(&mut FindingDraft); 15] = [
+    // Every part but the key: a new one does not compile until it is changed below.
+    let FindingDraft {
+        key: _,
+        check: _,
+        check_version: _,
+        parameters_hash: _,
+        resource:
+            ResourceRef {
+                kind: _,
+                region: _,
+                native_id: _,
+            },
+        name: _,
+        tags: _,
+        severity: _,
+        evidence: _,
+        monthly_saving: _,
+        conflict_group: _,
+    } = &draft;
+    let changed: [fn(&mut FindingDraft); 17] = [
         |draft| draft.check = "volume.other".to_owned(),
         |draft| draft.check_version += 1,
         |draft| draft.parameters_hash = "0".repeat(draft.parameters_hash.len()),
@@ -163,6 +186,8 @@ pub async fn a_look_that_says_the_same_is_no_change(w: World) {
         |draft| drop(draft.tags.insert("Team".to_owned(), "data".to_owned())),
         |draft| draft.severity = Severity::High,
         |draft| drop(draft.evidence.insert("state".to_owned(), json!("in-use"))),
+        |draft| drop(draft.evidence.insert("size".to_owned(), json!(1))),
+        |draft| drop(draft.evidence.insert("size".to_owned(), json!(1.0))),
         |draft| draft.monthly_saving = saving(1),
         |draft| draft.monthly_saving = priced("https://example.com/", date(2026, 11, 1)),
         |draft| draft.monthly_saving = priced("https://example.com/", date(2026, 11, 2)),

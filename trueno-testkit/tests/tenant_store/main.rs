@@ -96,8 +96,8 @@ fn noticed(defect: Defect, case: impl AsyncFnOnce(World) + std::panic::UnwindSaf
 #[test]
 fn every_defect_of_findings_is_noticed() {
     use lifecycle::{
-        a_finding_is_new_then_open, a_second_attempt_is_no_other_scan,
-        what_is_gone_is_resolved_and_reopened,
+        a_finding_is_new_then_open, a_look_that_says_the_same_is_no_change,
+        a_second_attempt_is_no_other_scan, what_is_gone_is_resolved_and_reopened,
     };
     noticed(Defect::ForgetsTheLastChange, a_finding_is_new_then_open);
     noticed(Defect::BlamesTheSystem, a_finding_is_new_then_open);
@@ -105,6 +105,9 @@ fn every_defect_of_findings_is_noticed() {
         Defect::BlamesTheSystem,
         findings::a_members_steps_go_through_the_machine,
     );
+    for defect in [Defect::CountsLooksAsChanges, Defect::OverlooksChanges] {
+        noticed(defect, a_look_that_says_the_same_is_no_change);
+    }
     noticed(Defect::ReopensAsNew, what_is_gone_is_resolved_and_reopened);
     noticed(
         Defect::CountsAttemptsAsScans,

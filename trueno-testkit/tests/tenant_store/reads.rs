@@ -69,6 +69,14 @@ impl View {
             }
             (_, status) => status,
         };
+        match self.plot.defect {
+            Defect::CountsLooksAsChanges => {
+                let known = finding.last_seen_at.duration_since(finding.first_seen_at);
+                finding.version += known.as_millis().unsigned_abs() as u64;
+            }
+            Defect::OverlooksChanges => finding.version = finding.version.min(2),
+            _ => {}
+        }
         if self.has(Defect::LeavesThemAssigned) && finding.assignee.is_none() {
             let memo = self.plot.memo.lock();
             finding.assignee = memo.assigned.get(&finding.id).copied();

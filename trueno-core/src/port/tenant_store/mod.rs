@@ -229,8 +229,8 @@ pub const CRASH_LOOPED: &str = "its workers vanished too many times";
 /// - **Input** that breaks [`limits`](crate::model::limits) is
 ///   [`InvalidInput`](crate::error::ErrorKind::InvalidInput) that names the field, and nothing of it
 ///   is written.
-/// - **Optimistic concurrency**: an update names the version that it read; a row that changed since
-///   is [`Conflict`](crate::error::ErrorKind::Conflict), a missing one `NotFound`.
+/// - **Optimistic concurrency**: an update names the version that it read; a row that changed since,
+///   as its version counts, is [`Conflict`](crate::error::ErrorKind::Conflict), a missing one `NotFound`.
 /// - **State machines**: every status changes through [`crate::state`]; a step that is not allowed
 ///   is [`InvalidTransition`](crate::error::ErrorKind::InvalidTransition).
 /// - **Consistent reads**: a view answers as of the moment it was opened.

@@ -71,7 +71,8 @@ pub struct FindingItem {
     pub first_seen_at: Timestamp,
     /// When it was found last.
     pub last_seen_at: Timestamp,
-    /// Counts changes; the `ETag` of the finding.
+    /// Counts changes of what it says, of its status and of its assignee; the `ETag` of the finding.
+    /// `last_scan` and `last_seen_at` move without it.
     pub version: Version,
 }
 

@@ -191,9 +191,26 @@ async fn lock_known(
         .collect()
 }
 
+/// What is to happen where a finding is there: these columns are replaced, and where one of them was
+/// another, the version counts up. They are compared as text, in which 1 and 1.0 are not the same.
+macro_rules! replaced {
+    ($($column:ident)+) => {
+        concat!(
+            "on conflict (organization_id, account_id, key) do update set ",
+            $(stringify!($column), " = excluded.", stringify!($column), ", ",)+
+            "last_scan_id = excluded.last_scan_id, last_seen_at = clock_timestamp(),
+             version = finding.version + (array[",
+            $("finding.", stringify!($column), "::text, ",)+
+            "null] is distinct from array[",
+            $("excluded.", stringify!($column), "::text, ",)+
+            "null])::int"
+        )
+    };
+}
+
 /// Inserts what [`bind`] binds, and ends with what is to happen where it is there.
 macro_rules! insert {
-    ($conflict:literal) => {
+    ($($conflict:tt)+) => {
         concat!(
             "insert into finding (
                 organization_id, account_id, first_scan_id, last_scan_id,
@@ -207,7 +224,7 @@ macro_rules! insert {
                 $10::text[], $11::text[], $12::jsonb[], $13::text[], $14::jsonb[], $15::bigint[],
                 $16::text[], $17::text[], $18::text[], $19::text[], $20::text[], $21::uuid[]
              ) f ",
-            $conflict
+            $($conflict)+
         )
     };
 }
@@ -231,31 +248,10 @@ async fn replace(tx: &mut Tx, look: Look, rows: &[Row<'_>]) -> Result<()> {
     if rows.is_empty() {
         return Ok(());
     }
-    let query = tx.query(insert!(
-        "on conflict (organization_id, account_id, key) do update set
-            last_scan_id = excluded.last_scan_id, check_id = excluded.check_id,
-            check_version = excluded.check_version, parameters_hash = excluded.parameters_hash,
-            resource_kind = excluded.resource_kind, region = excluded.region,
-            native_id = excluded.native_id, name = excluded.name, tags = excluded.tags,
-            severity = excluded.severity, evidence = excluded.evidence,
-            saving_micros = excluded.saving_micros, saving_currency = excluded.saving_currency,
-            saving_source = excluded.saving_source, saving_as_of = excluded.saving_as_of,
-            conflict_group = excluded.conflict_group, status = excluded.status,
-            last_seen_at = clock_timestamp(),
-            version = finding.version + ((
-                finding.check_id, finding.check_version, finding.parameters_hash,
-                finding.resource_kind, finding.region, finding.native_id, finding.name,
-                finding.tags, finding.severity, finding.evidence, finding.saving_micros,
-                finding.saving_currency, finding.saving_source, finding.saving_as_of,
-                finding.conflict_group, finding.status
-            ) is distinct from (
-                excluded.check_id, excluded.check_version, excluded.parameters_hash,
-                excluded.resource_kind, excluded.region, excluded.native_id, excluded.name,
-                excluded.tags, excluded.severity, excluded.evidence, excluded.saving_micros,
-                excluded.saving_currency, excluded.saving_source, excluded.saving_as_of,
-                excluded.conflict_group, excluded.status
-            ))::int"
-    ));
+    let query = tx.query(insert!(replaced!(
+        check_id check_version parameters_hash resource_kind region native_id name tags severity
+        evidence saving_micros saving_currency saving_source saving_as_of conflict_group status
+    )));
     bind(query, look, rows)
         .execute(tx.connection())
         .await
