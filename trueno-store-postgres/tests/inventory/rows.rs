@@ -40,12 +40,6 @@ fn written<'a>(
 }
 
 /// Connections of stores.
-async fn connections(database: &Database) -> i64 {
-    let open = "select count(*) from pg_stat_activity
-        where datname = current_database() and application_name = 'trueno'";
-    database.number(open).await
-}
-
 async fn another_look(account: &mut Account) {
     account.next_scan().await;
     account
@@ -76,7 +70,7 @@ async fn what_is_as_it_was_is_neither_written_nor_locked() {
 async fn the_server_counts_no_write_of_what_is_as_it_was() {
     let account = account().await;
     let (database, lease) = (&account.database, &account.run.lease);
-    let others = connections(database).await;
+    let others = database.connections().await;
     for _ in 0..3 {
         let store = PostgresStore::connect(database.config(), &keys())
             .await
@@ -87,7 +81,7 @@ async fn the_server_counts_no_write_of_what_is_as_it_was() {
         store.close().await;
     }
     let ended = async {
-        while connections(database).await > others {
+        while database.connections().await > others {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };

@@ -7,7 +7,7 @@ use trueno_core::access::{Action, Identity, authorize};
 use trueno_core::error::ErrorKind;
 use trueno_core::id::IdSource;
 use trueno_core::model::{EventDraft, NewOrganization};
-use trueno_core::port::TenantStore as _;
+use trueno_core::port::{JobQueue as _, TenantStore as _};
 use trueno_core::vault::{Key, KeyFile};
 use trueno_store_postgres::{Login, PostgresConfig, PostgresStore, migrate};
 
@@ -91,6 +91,27 @@ async fn a_used_up_pool_is_exhausted_and_recovers() {
     assert!(error.is_retryable() && error.certainly_not_applied());
     drop(view);
     store.read(&scope).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_closed_store_keeps_no_connection_and_is_unavailable() {
+    let database = Database::migrated(&keys()).await;
+    let store = PostgresStore::connect(database.config(), &keys())
+        .await
+        .unwrap();
+    works(&store).await;
+    assert!(database.connections().await > 0);
+    store.clone().close().await;
+    let ended = async {
+        while database.connections().await > 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), ended)
+        .await
+        .expect("connections that were closed end");
+    let error = store.stats().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
 }
 
 /// How values are written out is the operator's to choose: the store asks for its own.

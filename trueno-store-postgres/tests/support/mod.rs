@@ -150,6 +150,13 @@ impl Database {
         self.row(sql).await.get(0)
     }
 
+    /// How many connections stores have to it.
+    pub(crate) async fn connections(&self) -> i64 {
+        let open = "select count(*) from pg_stat_activity
+            where datname = current_database() and application_name = 'trueno'";
+        self.number(open).await
+    }
+
     async fn row(&self, sql: &str) -> PgRow {
         let mut admin = self.admin().await;
         let row = admin.fetch_one(AssertSqlSafe(sql)).await;
