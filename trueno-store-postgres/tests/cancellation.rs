@@ -68,6 +68,46 @@ async fn a_wake_up_comes_after_the_commit() {
         .expect("a worker is woken up");
 }
 
+/// A job that its worker gave back, or that was taken back from one that is gone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_that_waits_again_wakes_a_worker() {
+    use sqlx::postgres::{PgListener, PgPoolOptions};
+    use trueno_core::port::{JobOutcome, Settlement};
+    let harness = harness().await;
+    let admins = PgPoolOptions::new()
+        .connect_with(harness.database.options())
+        .await
+        .unwrap();
+    let world = World::new(harness).await;
+    let tenant = world.organization().await;
+    let mut listener = PgListener::connect_with(&admins).await.unwrap();
+    listener.listen("trueno_work").await.unwrap();
+    let woken = async |listener: &mut PgListener, within: Duration| {
+        let told = tokio::time::timeout(within, listener.recv()).await;
+        told.map(Result::unwrap).is_ok()
+    };
+    let (soon, sure) = (Duration::from_millis(300), Duration::from_secs(30));
+
+    let job = world.enqueue(&tenant, world.job()).await;
+    assert!(woken(&mut listener, sure).await, "it was enqueued");
+    let lease = world.claim_one().await.reference();
+    while woken(&mut listener, soon).await {}
+    let outcome = JobOutcome::Returned;
+    let settlement = Settlement { lease, outcome };
+    world.queue.settle(vec![settlement]).await.unwrap();
+    assert!(woken(&mut listener, sure).await, "it was given back");
+
+    let lease = world.claim_one().await.reference();
+    assert_eq!(lease.job, job);
+    while woken(&mut listener, soon).await {}
+    world.queue.recover_expired(10).await.unwrap();
+    assert!(!woken(&mut listener, soon).await, "nothing waits again");
+    world.advance(Duration::from_secs(3_600)).await;
+    let recovered = world.queue.recover_expired(10).await.unwrap();
+    assert_eq!(recovered.requeued, 1);
+    assert!(woken(&mut listener, sure).await, "it was taken back");
+}
+
 /// How many notifications a burst of commits is, counted by a listener of the test's own; and that the
 /// last of them comes after the last commit.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -19,8 +19,11 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use trueno_core::error::ErrorKind;
-use trueno_core::model::{EventDraft, ScanStatus};
-use trueno_core::port::{FinishOutcome, Finished, JobOutcome, PageRequest, TenantStore as _};
+use trueno_core::model::{EventDraft, JobStatus, ScanStatus};
+use trueno_core::port::{
+    FinishOutcome, Finished, JobOutcome, JobQueue as _, PageRequest, SettleOutcome, Settlement,
+    TenantStore as _,
+};
 use trueno_store_postgres::PostgresStore;
 use trueno_testkit::fixtures::{Tenant, World, finding, resource};
 
@@ -240,6 +243,44 @@ async fn an_end_whose_answer_is_lost_is_known_when_it_is_told_again() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_end_that_is_lost_itself_is_applied_when_it_is_told_again() {
     assert!(!cut_at_finish(Cut::Before).await);
+}
+
+/// Cuts the settlement of an attempt that failed. What is not known is not called stale: a worker would
+/// take its job for another's.
+async fn cut_at_settle(cut: Cut) -> SettleOutcome {
+    let (world, tenant, database) = world().await;
+    world.enqueue(&tenant, world.job()).await;
+    let lease = world.claim_one().await.reference();
+    let proxy = Proxy::start(cut).await;
+    let store = through(&proxy, &database).await;
+    let settle = || {
+        let outcome = JobOutcome::Failed {
+            error: "it broke".to_owned(),
+            retryable: false,
+            retry_after: Duration::ZERO,
+        };
+        store.settle(vec![Settlement { lease, outcome }])
+    };
+    proxy.armed.store(true, Ordering::Release);
+    let error = settle().await.expect_err("the answer was cut off");
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
+    assert!(!error.certainly_not_applied(), "{error:?}");
+    let told_again = settle().await.unwrap();
+    let job = world.read_job(&tenant, lease.job).await;
+    assert_eq!((job.status, job.failed_attempts), (JobStatus::Dead, 1));
+    told_again[0]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_settlement_whose_answer_is_lost_is_known_when_it_is_told_again() {
+    let told_again = cut_at_settle(Cut::After).await;
+    assert_eq!(told_again, SettleOutcome::AlreadySettled);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_settlement_that_is_lost_itself_is_applied_when_it_is_told_again() {
+    let told_again = cut_at_settle(Cut::Before).await;
+    assert_eq!(told_again, SettleOutcome::Settled(JobStatus::Dead));
 }
 
 #[tokio::test]

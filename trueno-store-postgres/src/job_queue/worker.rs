@@ -246,3 +246,21 @@ fn span(time: Duration) -> PgInterval {
         microseconds,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_span_is_kept_to_the_microsecond_up_to_a_hundred_years() {
+        let hundred_years = 36_500 * 86_400 * 1_000_000;
+        for microseconds in [0, 1, 11 * 86_400 * 1_000_000, hundred_years] {
+            let of = span(Duration::from_micros(microseconds));
+            assert_eq!((of.months, of.days), (0, 0));
+            assert_eq!(of.microseconds, i64::try_from(microseconds).unwrap());
+        }
+        for longer in [Duration::from_micros(hundred_years + 1), Duration::MAX] {
+            assert_eq!(span(longer), span(Duration::from_micros(hundred_years)));
+        }
+    }
+}

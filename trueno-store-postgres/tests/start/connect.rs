@@ -114,6 +114,16 @@ async fn a_closed_store_keeps_no_connection_and_is_unavailable() {
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
 }
 
+#[tokio::test]
+async fn a_store_shows_its_schema_and_key_id_and_nothing_secret() {
+    let database = Database::migrated(&keys()).await;
+    let store = PostgresStore::connect(database.config(), &keys())
+        .await
+        .unwrap();
+    let shown = "PostgresStore { schema: \"trueno\", key: ContextKey { id: \"test\", .. }, .. }";
+    assert_eq!(format!("{store:?}"), shown);
+}
+
 /// How values are written out is the operator's to choose: the store asks for its own.
 #[tokio::test]
 async fn a_database_that_writes_values_in_its_own_way_is_as_good_as_any() {

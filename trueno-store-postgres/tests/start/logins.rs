@@ -1,10 +1,14 @@
 //! Who logs in: members of the roles, administrators, and roles of somebody else.
 
+use std::io;
+use std::sync::{Arc, Mutex};
+
 use sqlx::ConnectOptions as _;
+use tracing::subscriber::{DefaultGuard, set_default};
 use trueno_core::error::ErrorKind;
 use trueno_store_postgres::{Login, PostgresConfig, PostgresStore, migrate};
 
-use crate::support::{Database, keys};
+use crate::support::{Database, ROLES, keys};
 use crate::{Roles, refused, unique, works};
 
 #[tokio::test]
@@ -84,6 +88,67 @@ async fn members_of_the_roles_log_in_directly_and_an_administrator_needs_no_supe
     Roles([Roles::prefixed(&prefix).0, vec![admin, login]].concat())
         .drop()
         .await;
+}
+
+/// What is logged as a warning, on the test's thread.
+#[derive(Clone, Default)]
+struct Warnings(Arc<Mutex<Vec<u8>>>);
+
+impl Warnings {
+    fn capture(&self) -> DefaultGuard {
+        let log = self.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::WARN)
+            .with_writer(move || log.clone());
+        set_default(subscriber.finish())
+    }
+
+    fn take(&self) -> String {
+        String::from_utf8(std::mem::take(&mut *self.0.lock().unwrap())).unwrap()
+    }
+}
+
+impl io::Write for Warnings {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(line)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_login_that_no_policy_binds_is_warned_about() {
+    let database = Database::migrated(&keys()).await;
+    let login = unique("login");
+    let roles = ["app", "processor", "sequencer"].map(|role| format!("{ROLES}_{role}"));
+    let create = format!(
+        "create role {login} login password 'l' in role {}",
+        roles.join(", ")
+    );
+    database.execute(&create).await;
+    let options = database.options().username(&login).password("l");
+    let url = options.to_url_lossy().to_string().into();
+    let (superuser, bound) = (
+        database.config(),
+        PostgresConfig::new(url).with_role_prefix(ROLES),
+    );
+    let warnings = Warnings::default();
+    let guard = warnings.capture();
+    for (config, is_warned) in [(superuser, true), (bound, false)] {
+        let store = PostgresStore::connect(config, &keys()).await.unwrap();
+        let told = warnings.take();
+        assert_eq!(
+            told.contains("superuser or has BYPASSRLS"),
+            is_warned,
+            "{told}"
+        );
+        store.close().await;
+    }
+    drop(guard);
+    drop(database);
+    Roles(vec![login]).drop().await;
 }
 
 #[tokio::test]
