@@ -1,0 +1,142 @@
+//! What is sent to whoever listens for work: by which changes, when, and how much of it. The queue's
+//! conformance cases cannot tell a hint that was sent from a poll.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "test code fails by panicking"
+)]
+
+mod support;
+
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use sqlx::postgres::{PgListener, PgPoolOptions};
+use support::harness;
+use trueno_core::model::EventDraft;
+use trueno_core::port::{JobOutcome, JobQueue as _, Settlement};
+use trueno_store_postgres::PostgresStore;
+use trueno_testkit::fixtures::World;
+
+#[tokio::test]
+async fn a_wake_up_comes_after_the_commit() {
+    let harness = harness().await;
+    let config = harness
+        .database
+        .config()
+        .with_poll_interval(Duration::from_secs(3_600));
+    let keys = support::keys();
+    let listening = PostgresStore::connect(config, &keys).await.unwrap();
+    let world = World::new(harness).await;
+    let tenant = world.organization().await;
+    let mut hints = listening.wake_ups().await.unwrap();
+    hints.next().await.unwrap();
+    // The first tick is at once and the next in an hour: what comes now was sent. The listener may
+    // still be on its way, so it is told until it hears.
+    let heard = async {
+        loop {
+            world.enqueue(&tenant, world.job()).await;
+            let hint = tokio::time::timeout(Duration::from_millis(500), hints.next()).await;
+            if hint.is_ok() {
+                break;
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), heard)
+        .await
+        .expect("a worker is woken up");
+}
+
+/// A job that its worker gave back, or that was taken back from one that is gone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_that_waits_again_wakes_a_worker() {
+    let harness = harness().await;
+    let admins = PgPoolOptions::new()
+        .connect_with(harness.database.options())
+        .await
+        .unwrap();
+    let world = World::new(harness).await;
+    let tenant = world.organization().await;
+    let mut listener = PgListener::connect_with(&admins).await.unwrap();
+    listener.listen("trueno_work").await.unwrap();
+    let woken = async |listener: &mut PgListener, within: Duration| {
+        let told = tokio::time::timeout(within, listener.recv()).await;
+        told.map(Result::unwrap).is_ok()
+    };
+    let (soon, sure) = (Duration::from_millis(300), Duration::from_secs(30));
+
+    let job = world.enqueue(&tenant, world.job()).await;
+    assert!(woken(&mut listener, sure).await, "it was enqueued");
+    let lease = world.claim_one().await.reference();
+    while woken(&mut listener, soon).await {}
+    let outcome = JobOutcome::Returned;
+    let settlement = Settlement { lease, outcome };
+    world.queue.settle(vec![settlement]).await.unwrap();
+    assert!(woken(&mut listener, sure).await, "it was given back");
+
+    let lease = world.claim_one().await.reference();
+    assert_eq!(lease.job, job);
+    while woken(&mut listener, soon).await {}
+    world.queue.recover_expired(10).await.unwrap();
+    assert!(!woken(&mut listener, soon).await, "nothing waits again");
+    world.advance(Duration::from_secs(3_600)).await;
+    let recovered = world.queue.recover_expired(10).await.unwrap();
+    assert_eq!(recovered.requeued, 1);
+    assert!(woken(&mut listener, sure).await, "it was taken back");
+}
+
+/// How many notifications a burst of commits is, counted by a listener of the test's own; and that the
+/// last of them comes after the last commit.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_burst_of_commits_is_a_few_notifications_and_the_last_is_not_left_out() {
+    const COMMITS: i64 = 300;
+    let harness = harness().await;
+    let admins = PgPoolOptions::new()
+        .max_connections(2)
+        .connect_with(harness.database.options())
+        .await
+        .unwrap();
+    let database = harness.database.borrowed();
+    let world = World::new(harness).await;
+    let tenant = world.organization().await;
+    let mut listener = PgListener::connect_with(&admins).await.unwrap();
+    listener.listen("trueno_work").await.unwrap();
+    // What a worker would find that is woken up by each.
+    let counted = tokio::spawn(async move {
+        let mut found = Vec::new();
+        while found.last() != Some(&COMMITS) {
+            listener.recv().await.unwrap();
+            found.push(database.number("select count(*) from trueno.job").await);
+        }
+        // One more may be on its way, of the last commits but one.
+        while tokio::time::timeout(Duration::from_millis(200), listener.recv())
+            .await
+            .is_ok()
+        {
+            found.push(COMMITS);
+        }
+        found
+    });
+    let begun = tokio::time::Instant::now();
+    for nth in 0..COMMITS {
+        if nth % 2 == 0 {
+            world.enqueue(&tenant, world.job()).await;
+            continue;
+        }
+        let mut unit = world.begin_scan(&tenant).await;
+        let job = world.job();
+        let id = job.id;
+        unit.enqueue(vec![job]).await.unwrap();
+        let event = EventDraft::new("job.enqueued", "job", id);
+        unit.commit(event).await.unwrap();
+    }
+    let took = begun.elapsed();
+    let found = tokio::time::timeout(Duration::from_secs(60), counted)
+        .await
+        .expect("the last commit is told of")
+        .unwrap();
+    // The first at once, then one in 4 ms at the most, and the last.
+    let most = took.as_millis() / 4 + 2;
+    assert!(found.len() as u128 <= most, "{} in {took:?}", found.len());
+}
