@@ -42,3 +42,27 @@ async fn no_two_jobs_of_a_claim_have_one_token_where_some_are_locked() {
     let rest = world.queue.claim(&request).await.unwrap();
     assert_eq!(rest.len(), 3, "what was locked comes later");
 }
+
+/// Ids begin with the server's moment (UUID version 7), whatever this process's clock says: what is new
+/// lies together in an index.
+#[tokio::test]
+async fn tokens_and_events_have_ids_of_the_servers_moment() {
+    let harness = support::harness().await;
+    let database = harness.database.borrowed();
+    let world = World::new(harness).await;
+    let now = "select (extract(epoch from clock_timestamp()) * 1000)::bigint";
+    let before = database.number(now).await;
+    let tenant = world.organization().await;
+    world.enqueue(&tenant, world.job()).await;
+    let token = world.claim_one().await.reference().token;
+    let events = world.staged_of(&tenant).await;
+    let after = database.number(now).await;
+    assert!(!events.is_empty(), "the organization was created");
+    let events = events.iter().map(|event| event.id.as_uuid());
+    for id in events.chain([token.as_uuid()]) {
+        let (seconds, nanoseconds) = id.get_timestamp().expect("version 7").to_unix();
+        let milliseconds = seconds * 1_000 + u64::from(nanoseconds) / 1_000_000;
+        let milliseconds = i64::try_from(milliseconds).unwrap();
+        assert!((before..=after).contains(&milliseconds), "{id}");
+    }
+}
