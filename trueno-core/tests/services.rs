@@ -379,6 +379,21 @@ async fn an_export_has_everything_and_says_that_it_is_whole() {
 }
 
 #[tokio::test]
+async fn a_scope_is_for_the_organization_that_was_asked_for_or_there_is_none() {
+    let w = World::new().await;
+    let other = fixtures::organization(&*w.store, w.id(), w.id())
+        .await
+        .unwrap();
+    let owner = Identity::authenticated(w.tenant.owner);
+    let own = authorize(&*w.store, &owner, w.tenant.id, Action::Scan);
+    assert_eq!(own.await.unwrap().organization(), w.tenant.id);
+    for elsewhere in [other.id, w.id()] {
+        let refused = authorize(&*w.store, &owner, elsewhere, Action::Read).await;
+        assert_eq!(refused.unwrap_err().kind(), ErrorKind::NotFound);
+    }
+}
+
+#[tokio::test]
 async fn an_erased_organization_leaves_its_audit_events_and_nothing_else() {
     let w = World::new().await;
     let account = w.scanned().await;

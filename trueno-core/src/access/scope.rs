@@ -156,3 +156,74 @@ pub(super) fn denied(role: Role, action: Action) -> Error {
         format!("the role {role} does not allow {action}"),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn members() -> impl Iterator<Item = (Role, Action, OrgScope)> {
+        let (organization, user) = (Uuid::from_u128(1).into(), Uuid::from_u128(2).into());
+        Role::ALL.iter().flat_map(move |&role| {
+            Action::ALL.iter().map(move |&action| {
+                let scope = OrgScope::member(organization, user, role, action);
+                (role, action, scope)
+            })
+        })
+    }
+
+    fn lease() -> OrgScope {
+        OrgScope::lease(LeaseRef {
+            organization: Uuid::from_u128(1).into(),
+            job: Uuid::from_u128(3).into(),
+            token: Uuid::from_u128(4).into(),
+            session: Uuid::from_u128(5).into(),
+        })
+    }
+
+    fn denied<T: std::fmt::Debug>(answer: Result<T>) -> bool {
+        answer.is_err_and(|error| error.kind() == ErrorKind::Denied)
+    }
+
+    #[test]
+    fn a_member_writes_for_actions_that_write_and_may_what_the_role_may() {
+        for (role, action, scope) in members() {
+            assert_eq!(scope.require_write().is_ok(), action.writes(), "{action}");
+            assert_eq!(denied(scope.require_write()), !action.writes(), "{action}");
+            for &wanted in Action::ALL {
+                let (permitted, required) = (scope.permit(wanted), scope.require(wanted));
+                assert_eq!(permitted.is_ok(), allows(role, wanted), "{role}: {wanted}");
+                assert_eq!(denied(permitted), !allows(role, wanted), "{role}: {wanted}");
+                assert_eq!(required.is_ok(), action == wanted, "{action}: {wanted}");
+                assert_eq!(denied(required), action != wanted, "{action}: {wanted}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_lease_is_for_no_action() {
+        assert!(denied(lease().require_write()));
+        for &wanted in Action::ALL {
+            assert!(denied(lease().permit(wanted)), "{wanted}");
+            assert!(denied(lease().require(wanted)), "{wanted}");
+        }
+    }
+
+    #[test]
+    fn a_scope_says_who_acts_and_on_account_of_what() {
+        let (_, _, member) = members().next().unwrap();
+        let (user, job) = (Uuid::from_u128(2).into(), Uuid::from_u128(3).into());
+        assert_eq!(member.actor(), Actor::Member { user });
+        assert_eq!(member.member_id(), Some(user));
+        assert_eq!(lease().actor(), Actor::Processor { job });
+        assert_eq!(lease().member_id(), None);
+        let correlation = Uuid::from_u128(6).into();
+        for scope in [member, lease()] {
+            assert_eq!(scope.organization(), Uuid::from_u128(1).into());
+            assert_eq!(scope.correlation_id(), None);
+            let scope = scope.with_correlation_id(correlation);
+            assert_eq!(scope.correlation_id(), Some(correlation));
+        }
+    }
+}
