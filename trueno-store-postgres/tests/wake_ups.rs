@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use sqlx::postgres::{PgListener, PgPoolOptions};
-use support::harness;
+use support::{Database, harness};
 use trueno_core::model::EventDraft;
 use trueno_core::port::{JobOutcome, JobQueue as _, Settlement};
 use trueno_store_postgres::PostgresStore;
@@ -48,42 +48,86 @@ async fn a_wake_up_comes_after_the_commit() {
         .expect("a worker is woken up");
 }
 
+/// What the test's own listener hears.
+struct Sent(PgListener);
+
+impl Sent {
+    async fn on(database: &Database) -> Self {
+        let admins = PgPoolOptions::new().connect_with(database.options());
+        let admins = admins.await.unwrap();
+        let mut listener = PgListener::connect_with(&admins).await.unwrap();
+        listener.listen("trueno_work").await.unwrap();
+        Self(listener)
+    }
+
+    async fn within(&mut self, time: Duration) -> bool {
+        let heard = tokio::time::timeout(time, self.0.recv()).await;
+        heard.map(Result::unwrap).is_ok()
+    }
+
+    async fn something(&mut self) -> bool {
+        self.within(Duration::from_secs(30)).await
+    }
+
+    async fn nothing_more(&mut self) -> bool {
+        !self.within(Duration::from_millis(300)).await
+    }
+
+    /// Lets what is on its way come.
+    async fn drain(&mut self) {
+        while !self.nothing_more().await {}
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_unit_of_work_wakes_a_worker_where_it_enqueued_something() {
+    let harness = harness().await;
+    let mut sent = Sent::on(&harness.database).await;
+    let world = World::new(harness).await;
+    let tenant = world.organization().await;
+    for enqueues in [false, true] {
+        sent.drain().await;
+        let mut unit = world.begin_scan(&tenant).await;
+        let job = world.job();
+        let event = EventDraft::new("work.requested", "job", job.id);
+        if enqueues {
+            unit.enqueue(vec![job]).await.unwrap();
+        }
+        assert!(sent.nothing_more().await, "it is not committed");
+        unit.commit(event).await.unwrap();
+        if enqueues {
+            assert!(sent.something().await);
+        } else {
+            assert!(sent.nothing_more().await, "there is no work");
+        }
+    }
+}
+
 /// A job that its worker gave back, or that was taken back from one that is gone.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_job_that_waits_again_wakes_a_worker() {
     let harness = harness().await;
-    let admins = PgPoolOptions::new()
-        .connect_with(harness.database.options())
-        .await
-        .unwrap();
+    let mut sent = Sent::on(&harness.database).await;
     let world = World::new(harness).await;
     let tenant = world.organization().await;
-    let mut listener = PgListener::connect_with(&admins).await.unwrap();
-    listener.listen("trueno_work").await.unwrap();
-    let woken = async |listener: &mut PgListener, within: Duration| {
-        let told = tokio::time::timeout(within, listener.recv()).await;
-        told.map(Result::unwrap).is_ok()
-    };
-    let (soon, sure) = (Duration::from_millis(300), Duration::from_secs(30));
-
     let job = world.enqueue(&tenant, world.job()).await;
-    assert!(woken(&mut listener, sure).await, "it was enqueued");
+    assert!(sent.something().await, "it was enqueued");
     let lease = world.claim_one().await.reference();
-    while woken(&mut listener, soon).await {}
+    sent.drain().await;
     let outcome = JobOutcome::Returned;
     let settlement = Settlement { lease, outcome };
     world.queue.settle(vec![settlement]).await.unwrap();
-    assert!(woken(&mut listener, sure).await, "it was given back");
+    assert!(sent.something().await, "it was given back");
 
     let lease = world.claim_one().await.reference();
     assert_eq!(lease.job, job);
-    while woken(&mut listener, soon).await {}
+    sent.drain().await;
     world.queue.recover_expired(10).await.unwrap();
-    assert!(!woken(&mut listener, soon).await, "nothing waits again");
+    assert!(sent.nothing_more().await, "nothing waits again");
     world.advance(Duration::from_secs(3_600)).await;
     let recovered = world.queue.recover_expired(10).await.unwrap();
     assert_eq!(recovered.requeued, 1);
-    assert!(woken(&mut listener, sure).await, "it was taken back");
+    assert!(sent.something().await, "it was taken back");
 }
 
 /// How many notifications a burst of commits is, counted by a listener of the test's own; and that the
@@ -92,28 +136,19 @@ async fn a_job_that_waits_again_wakes_a_worker() {
 async fn a_burst_of_commits_is_a_few_notifications_and_the_last_is_not_left_out() {
     const COMMITS: i64 = 300;
     let harness = harness().await;
-    let admins = PgPoolOptions::new()
-        .max_connections(2)
-        .connect_with(harness.database.options())
-        .await
-        .unwrap();
     let database = harness.database.borrowed();
+    let mut sent = Sent::on(&database).await;
     let world = World::new(harness).await;
     let tenant = world.organization().await;
-    let mut listener = PgListener::connect_with(&admins).await.unwrap();
-    listener.listen("trueno_work").await.unwrap();
     // What a worker would find that is woken up by each.
     let counted = tokio::spawn(async move {
         let mut found = Vec::new();
         while found.last() != Some(&COMMITS) {
-            listener.recv().await.unwrap();
+            sent.0.recv().await.unwrap();
             found.push(database.number("select count(*) from trueno.job").await);
         }
         // One more may be on its way, of the last commits but one.
-        while tokio::time::timeout(Duration::from_millis(200), listener.recv())
-            .await
-            .is_ok()
-        {
+        while !sent.nothing_more().await {
             found.push(COMMITS);
         }
         found
