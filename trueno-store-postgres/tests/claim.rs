@@ -50,7 +50,7 @@ async fn tokens_and_events_have_ids_of_the_servers_moment() {
     let harness = support::harness().await;
     let database = harness.database.borrowed();
     let world = World::new(harness).await;
-    let now = "select (extract(epoch from clock_timestamp()) * 1000)::bigint";
+    let now = "select floor(extract(epoch from clock_timestamp()) * 1000)::bigint";
     let before = database.number(now).await;
     let tenant = world.organization().await;
     world.enqueue(&tenant, world.job()).await;
