@@ -13,7 +13,6 @@ mod support;
 
 use std::time::Duration;
 
-use futures::StreamExt as _;
 use injected::{BAD_CONTEXT, count, enter, set, signature, two};
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Executor as _};
@@ -153,22 +152,8 @@ async fn a_worker_that_listens_on_the_server_is_woken_through_the_pooler() {
     let world = World::new(support::harness_of(database, config).await).await;
     let tenant = world.organization().await;
     use_every_server(&world, &tenant).await;
-    let mut hints = world.queue.wake_ups().await.unwrap();
-    // The first tick is at once and the next in an hour: what comes then was sent. The listener may
-    // still be on its way, so it is told until it hears.
-    hints.next().await.unwrap();
-    let heard = async {
-        loop {
-            world.enqueue(&tenant, world.job()).await;
-            let hint = tokio::time::timeout(Duration::from_millis(500), hints.next()).await;
-            if hint.is_ok() {
-                break;
-            }
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(30), heard)
-        .await
-        .expect("a worker is woken up");
+    let hints = world.queue.wake_ups().await.unwrap();
+    support::an_enqueue_is_heard(&world, &tenant, hints).await;
 }
 
 /// A pooler that drops a connection's request for a role would let the login work as itself.

@@ -11,7 +11,6 @@ mod support;
 
 use std::time::Duration;
 
-use futures::StreamExt as _;
 use sqlx::postgres::{PgListener, PgPoolOptions};
 use support::{Database, harness};
 use trueno_core::model::EventDraft;
@@ -30,22 +29,8 @@ async fn a_wake_up_comes_after_the_commit() {
     let listening = PostgresStore::connect(config, &keys).await.unwrap();
     let world = World::new(harness).await;
     let tenant = world.organization().await;
-    let mut hints = listening.wake_ups().await.unwrap();
-    hints.next().await.unwrap();
-    // The first tick is at once and the next in an hour: what comes now was sent. The listener may
-    // still be on its way, so it is told until it hears.
-    let heard = async {
-        loop {
-            world.enqueue(&tenant, world.job()).await;
-            let hint = tokio::time::timeout(Duration::from_millis(500), hints.next()).await;
-            if hint.is_ok() {
-                break;
-            }
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(30), heard)
-        .await
-        .expect("a worker is woken up");
+    let hints = listening.wake_ups().await.unwrap();
+    support::an_enqueue_is_heard(&world, &tenant, hints).await;
 }
 
 /// What the test's own listener hears.

@@ -1,7 +1,6 @@
 //! Which rows of resources are written.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use serde_json::json;
 use sqlx::{Executor as _, Row as _};
@@ -80,14 +79,7 @@ async fn the_server_counts_no_write_of_what_is_as_it_was() {
         ingest.commit().await.unwrap();
         store.close().await;
     }
-    let ended = async {
-        while database.connections().await > others {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(60), ended)
-        .await
-        .expect("connections that were closed end");
+    database.connections_end(others).await;
     let writes = "select (n_tup_ins + n_tup_upd + n_tup_del)::bigint
         from pg_stat_user_tables where relid = 'trueno.resource'::regclass";
     assert_eq!(database.number(writes).await, 300);

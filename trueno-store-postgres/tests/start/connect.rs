@@ -102,14 +102,7 @@ async fn a_closed_store_keeps_no_connection_and_is_unavailable() {
     works(&store).await;
     assert!(database.connections().await > 0);
     store.clone().close().await;
-    let ended = async {
-        while database.connections().await > 0 {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(60), ended)
-        .await
-        .expect("connections that were closed end");
+    database.connections_end(0).await;
     let error = store.stats().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
 }

@@ -14,14 +14,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures::StreamExt as _;
 use jiff::Timestamp;
 use secrecy::SecretString;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, Row as _};
 use trueno_core::id::IdSource;
-use trueno_core::port::{JobQueue, TenantStore};
+use trueno_core::port::{JobQueue, TenantStore, WakeUps};
 use trueno_core::vault::{Key, KeyFile};
 use trueno_store_postgres::{PostgresConfig, PostgresStore, migrate};
+use trueno_testkit::fixtures::{Tenant, World};
 use trueno_testkit::harness::StoreHarness;
 
 /// Roles belong to the whole server: every test uses the same ones.
@@ -157,6 +159,18 @@ impl Database {
         self.number(open).await
     }
 
+    /// Waits until stores have no more than `left` connections to it. One that was closed ends soon after.
+    pub(crate) async fn connections_end(&self, left: i64) {
+        let ended = async {
+            while self.connections().await > left {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), ended)
+            .await
+            .expect("connections that were closed end");
+    }
+
     async fn row(&self, sql: &str) -> PgRow {
         let mut admin = self.admin().await;
         let row = admin.fetch_one(AssertSqlSafe(sql)).await;
@@ -193,6 +207,25 @@ impl Drop for Database {
 /// A key file with one key, the same in every test.
 pub(crate) fn keys() -> KeyFile {
     KeyFile::single(Key::new("test", [42; 32]).unwrap())
+}
+
+/// Passes once an enqueue sent a hint to `hints`, which are to poll in an hour at the earliest.
+pub(crate) async fn an_enqueue_is_heard(world: &World, tenant: &Tenant, mut hints: WakeUps) {
+    // The first tick is at once: what comes after it was sent. The listener may still be on its way, so
+    // it is told until it hears.
+    hints.next().await.unwrap();
+    let heard = async {
+        loop {
+            world.enqueue(tenant, world.job()).await;
+            let hint = tokio::time::timeout(Duration::from_millis(500), hints.next()).await;
+            if hint.is_ok() {
+                break;
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), heard)
+        .await
+        .expect("a worker is woken up");
 }
 
 /// A store on a database of its own, and an administrator's connection for what the store itself
